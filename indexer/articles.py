@@ -1,0 +1,267 @@
+"""Markdown files into articles: front matter, and sections of blocks with exact spans.
+
+Positions come from markdown-it-py's token `map`; nothing is searched for in the text afterwards.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import yaml
+from markdown_it import MarkdownIt
+from markdown_it.token import Token
+from mdit_py_plugins.front_matter import front_matter_plugin
+from pydantic import ValidationError
+
+from indexer.errors import ArticleError
+from indexer.metadata import Audience, LooseFrontMatter
+from indexer.source import SourceText, Span
+
+MAX_FILE_BYTES = 4 * 1024 * 1024
+"""A larger file is an export or a log, not an article."""
+
+ARTICLE_SUFFIXES = frozenset({".md", ".markdown"})
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """One leaf of the document: a paragraph, list item, table, fence or heading.
+
+    `kind` is the markdown-it token type without `_open`: `paragraph`, `fence`, `code_block`, `table`, `heading`,
+    `html_block`. `start` and `end` are character offsets into the source.
+    """
+
+    kind: str
+    start: int
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading and what follows it up to the next heading of any level.
+
+    Attributes:
+        heading_path: titles from the article's title down to this section's own heading.
+        anchor: fragment that leads to this section in the rendered article; empty for the text before any heading.
+        level: 1 to 6; 0 for the text before the first heading.
+        span: heading line through last line.
+        blocks: the leaves, in order, without the heading.
+    """
+
+    heading_path: tuple[str, ...]
+    anchor: str
+    level: int
+    span: Span
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Article:
+    """One parsed file.
+
+    Attributes:
+        path: POSIX path below the indexed folder; with the front-matter `id` the article's name to the outside.
+        article_id: front-matter id, or the path without its suffix.
+        version: SHA-256 of the file's bytes; a citation names it, so a reader can tell a stale one.
+        meta: front matter, every field with a value; `audience` is never missing here.
+    """
+
+    path: str
+    article_id: str
+    title: str
+    meta: LooseFrontMatter
+    audience: Audience
+    source: SourceText
+    sections: tuple[Section, ...]
+
+    @property
+    def version(self) -> str:
+        return self.source.sha256
+
+    @property
+    def summary(self) -> str:
+        return self.meta.summary
+
+
+@cache
+def markdown_parser() -> MarkdownIt:
+    """The one Markdown dialect of the project: CommonMark with tables and front matter, raw HTML never passed on."""
+    return MarkdownIt("commonmark", {"html": False}).enable(["table"]).use(front_matter_plugin)
+
+
+def find_articles(root: Path) -> list[Path]:
+    """All article files below `root`, sorted by POSIX path. Hidden files and folders are passed over."""
+    return sorted(
+        (
+            path
+            for path in root.rglob("*")
+            if path.suffix.lower() in ARTICLE_SUFFIXES
+            and path.is_file()
+            and not any(part.startswith(".") for part in path.relative_to(root).parts)
+        ),
+        key=lambda path: path.relative_to(root).as_posix(),
+    )
+
+
+def read_article(root: Path, file: Path, default_audience: Audience = Audience.INTERNAL) -> Article:
+    """Read and parse `file` below `root`.
+
+    Raises:
+        ArticleError: the file cannot be read, is not UTF-8 text, or its front matter is malformed.
+    """
+    path = file.relative_to(root).as_posix()
+    if not file.resolve().is_relative_to(root.resolve()):
+        raise ArticleError(path, 1, "is a link that leads out of the folder; copy the file in instead")
+    try:
+        if file.stat().st_size > MAX_FILE_BYTES:
+            raise ArticleError(path, 1, f"is larger than {MAX_FILE_BYTES // 1024**2} MiB; split it")
+        data = file.read_bytes()
+    except OSError as error:
+        raise ArticleError(path, 1, f"cannot be read: {error.strerror}") from error
+    return parse_article(path, data, default_audience)
+
+
+def parse_article(path: str, data: bytes, default_audience: Audience = Audience.INTERNAL) -> Article:
+    """Parse one file's bytes. Pure: `path` is only a name. Raises ArticleError as `read_article`."""
+    source = _decode(path, data)
+    tokens = markdown_parser().parse(source.text.removeprefix("\ufeff"))
+    meta = _front_matter(path, tokens)
+    headings = [tokens[i + 1].content for i, token in enumerate(tokens) if token.type == "heading_open"]
+    title = meta.title or (plain_text(headings[0]) if headings else "") or _title_from(path)
+    sections = tuple(_sections(source, tokens, title))
+    if not any(section.blocks for section in sections):
+        raise ArticleError(path, 1, "has no text; write the article or remove the file")
+    return Article(
+        path=path,
+        article_id=meta.id or str(PurePosixPath(path).with_suffix("")),
+        title=title,
+        meta=meta,
+        audience=meta.audience or default_audience,
+        source=source,
+        sections=sections,
+    )
+
+
+def plain_text(inline: str) -> str:
+    """The words of one line of inline Markdown, without its markup."""
+    parsed = markdown_parser().parseInline(inline)
+    children = parsed[0].children or []
+    return "".join(child.content if child.type != "softbreak" else " " for child in children).strip()
+
+
+def slugify(heading: str) -> str:
+    """GitHub's fragment for a heading: lower case, punctuation dropped, spaces to hyphens."""
+    text = unicodedata.normalize("NFC", heading).strip().lower()
+    return re.sub(r"[^\w\- ]", "", text).replace(" ", "-")
+
+
+def _decode(path: str, data: bytes) -> SourceText:
+    if b"\0" in data:
+        line = data[: data.index(b"\0")].count(b"\n") + 1
+        raise ArticleError(path, line, "holds a NUL byte, so it is not a text file")
+    try:
+        return SourceText(data)
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        raise ArticleError(path, line, f"is not UTF-8 (byte 0x{data[error.start]:02x}); save it as UTF-8") from error
+
+
+def _front_matter(path: str, tokens: list[Token]) -> LooseFrontMatter:
+    if not tokens or tokens[0].type != "front_matter":
+        return LooseFrontMatter()
+    return LooseFrontMatter.model_validate({}) if not tokens[0].content.strip() else _validate(path, tokens[0].content)
+
+
+def _validate(path: str, content: str) -> LooseFrontMatter:
+    values = load_yaml(path, content)
+    try:
+        return LooseFrontMatter.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        key = str(first["loc"][0])
+        raise ArticleError(path, line_of_key(content, key), f"front matter `{key}`: {first['msg']}") from error
+
+
+def load_yaml(path: str, content: str) -> dict[str, Any]:
+    """The front matter's mapping. Raises ArticleError with the line of the file."""
+    try:
+        values = yaml.safe_load(content)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 2 if error.problem_mark else 1
+        raise ArticleError(path, line, f"front matter is not valid YAML: {error.problem}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise ArticleError(path, 1, f"front matter is not valid YAML: {error}") from error
+    if not isinstance(values, dict):
+        raise ArticleError(path, 2, "front matter must be `key: value` lines")
+    return {str(key): value for key, value in values.items()}
+
+
+def line_of_key(content: str, key: str) -> int:
+    """1-based line in the file of a top-level front-matter key; 1 if it is absent."""
+    for number, line in enumerate(content.splitlines(), start=2):
+        if line.startswith(f"{key}:"):
+            return number
+    return 1
+
+
+def _title_from(path: str) -> str:
+    return PurePosixPath(path).stem.replace("-", " ").replace("_", " ").capitalize()
+
+
+def _sections(source: SourceText, tokens: list[Token], title: str) -> Iterator[Section]:
+    first_line = 1
+    stack: list[tuple[int, str]] = []
+    anchors: dict[str, int] = {}
+    heading: tuple[int, str] | None = None
+    blocks: list[Block] = []
+
+    def finish(last_line: int) -> Section | None:
+        if heading is None and not blocks:
+            return None
+        names = [name for _, name in stack]
+        path = tuple(names if names and names[0] == title else [title, *names])
+        anchor = _unique(slugify(heading[1]), anchors) if heading else ""
+        level = heading[0] if heading else 0
+        return Section(path, anchor, level, source.line_span(first_line, max(first_line, last_line)), tuple(blocks))
+
+    for index, token in enumerate(tokens):
+        if token.map is None or token.type == "front_matter":
+            if token.type == "front_matter" and token.map:
+                first_line = token.map[1] + 1
+            continue
+        begin, end = token.map
+        if token.type == "heading_open":
+            if section := finish(begin):
+                yield section
+            level, name = int(token.tag[1]), plain_text(tokens[index + 1].content)
+            while stack and stack[-1][0] >= level:
+                stack.pop()
+            stack.append((level, name))
+            heading, blocks, first_line = (level, name), [], begin + 1
+        elif token.type in _LEAVES and not (blocks and source.line_start(begin + 1) < blocks[-1].end):
+            blocks.append(_block(source, token.type.removesuffix("_open"), begin, end))
+    if section := finish(source.line_count):
+        yield section
+
+
+_LEAVES = frozenset({"paragraph_open", "fence", "code_block", "table_open", "html_block"})
+
+
+def _block(source: SourceText, kind: str, begin: int, end: int) -> Block:
+    start = source.line_start(begin + 1)
+    text = source.text[start : source.line_start(end + 1)]
+    stripped = text.rstrip()
+    return Block(kind, start, start + len(stripped))
+
+
+def _unique(anchor: str, seen: dict[str, int]) -> str:
+    """GitHub's rule for repeated headings: `-1`, `-2` and so on."""
+    count = seen.get(anchor, 0)
+    seen[anchor] = count + 1
+    return f"{anchor}-{count}" if count else anchor

@@ -1,0 +1,181 @@
+"""BM25 by tantivy: one document a chunk, and one an article, so that evidence can be weighed at both levels.
+
+The analyser splits at everything but letters and digits, lower-cases, folds accents, drops English stop words and
+stems. Identifiers survive whole in a field of their own (`ORA-12154`, `ERR_CERT_AUTHORITY_INVALID`), besides in parts.
+User text never reaches a query parser: terms are built one by one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from indexer.scope import Scope
+from indexer.signatures import SignatureKind, extract_signatures
+
+_ANALYZER = "kb_english"
+_EXACT = "kb_exact"
+_MAX_QUERY_TERMS = 200
+"""Distinct terms of one query; the rarest are kept. A whole pasted log still answers in milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class LexicalDocument:
+    """What is indexed of a chunk or an article. `row` is the engine's own number for it."""
+
+    row: int
+    title: str
+    headings: str
+    body: str
+    audience: str
+    products: tuple[str, ...]
+
+
+FIELD_BOOSTS = {"title": 2.0, "headings": 1.5, "body": 1.0, "identifiers": 2.0}
+"""BM25F-like weights. Round numbers: quality is flat around them (docs/retrieval.md)."""
+
+
+class LexicalIndex:
+    """One tantivy index, opened for reading. Searching is thread-safe."""
+
+    def __init__(self, folder: Path) -> None:
+        import tantivy
+
+        self._tantivy = tantivy
+        self._index = tantivy.Index.open(str(folder))
+        _register(self._index)
+        self._schema = self._index.schema
+        self._searcher = self._index.searcher()
+
+    def search(self, text: str, scope: Scope, limit: int) -> list[tuple[int, float]]:
+        """Rows and BM25 scores of the best `limit` documents inside `scope`, best first."""
+        query = self._query(text, scope)
+        if query is None or limit <= 0:
+            return []
+        found = self._searcher.search(query, limit, count=False).hits
+        rows = self._searcher.fast_field_values("row", [address for _, address in found])
+        return [(int(row), float(score)) for row, (score, _) in zip(rows, found, strict=True)]
+
+    def document_frequency(self, term: str, field: str = "body") -> int:
+        """Number of documents that hold the analysed `term`."""
+        return int(self._searcher.doc_freq(field, term))
+
+    @property
+    def document_count(self) -> int:
+        return int(self._searcher.num_docs)
+
+    def _query(self, text: str, scope: Scope) -> Any | None:
+        query, occur = self._tantivy.Query, self._tantivy.Occur
+        terms = self._rarest(list(dict.fromkeys(analyze(text))))
+        clauses = [
+            (occur.Should, query.boost_query(query.term_query(self._schema, field, term), FIELD_BOOSTS[field]))
+            for term in terms
+            for field in ("title", "headings", "body")
+        ]
+        clauses += [
+            (
+                occur.Should,
+                query.boost_query(
+                    query.term_query(self._schema, "identifiers", value), FIELD_BOOSTS["identifiers"]
+                ),
+            )
+            for value in identifiers(text)
+        ]
+        if not clauses:
+            return None
+        wanted = query.boolean_query(clauses)
+        filters = [query.term_set_query(self._schema, "audience", sorted(scope.audiences))]
+        if scope.products:
+            filters.append(query.term_set_query(self._schema, "products", [*sorted(scope.products), ""]))
+        return query.boolean_query(
+            [(occur.Must, wanted), *((occur.Must, query.const_score_query(item, 0.0)) for item in filters)]
+        )
+
+    def _rarest(self, terms: list[str]) -> list[str]:
+        if len(terms) <= _MAX_QUERY_TERMS:
+            return terms
+        return sorted(terms, key=lambda term: self.document_frequency(term) or self.document_count)[:_MAX_QUERY_TERMS]
+
+
+def build_lexical(folder: Path, documents: Iterable[LexicalDocument]) -> int:
+    """Write a tantivy index of `documents` into the empty `folder`. Returns how many there were."""
+    import tantivy
+
+    folder.mkdir(parents=True)
+    index = tantivy.Index(_build_schema(tantivy), path=str(folder))
+    _register(index)
+    writer = index.writer(heap_size=64_000_000, num_threads=1)
+    count = 0
+    for item in documents:
+        writer.add_document(
+            tantivy.Document(
+                row=item.row,
+                title=[item.title],
+                headings=[item.headings],
+                body=[item.body],
+                identifiers=[" ".join(identifiers(f"{item.title}\n{item.headings}\n{item.body}"))],
+                audience=[item.audience],
+                products=[*item.products] or [""],
+            )
+        )
+        count += 1
+    writer.commit()
+    writer.wait_merging_threads()
+    return count
+
+
+def analyze(text: str) -> list[str]:
+    """The terms of `text` as the index holds them, in order, repeats kept."""
+    terms: list[str] = _analyzer().analyze(text)
+    return terms
+
+
+def identifiers(text: str) -> list[str]:
+    """Identifiers and codes of `text`, each one whole term, in a stable order."""
+    return sorted(
+        signature.value.replace(" ", ":")
+        for signature in extract_signatures(text)
+        if signature.kind is not SignatureKind.TEMPLATE
+    )
+
+
+def product_terms(products: Sequence[str]) -> tuple[str, ...]:
+    """Products as filter terms; an article about none of them is found under every product."""
+    return tuple(product.casefold() for product in products)
+
+
+@cache
+def _analyzer() -> Any:
+    import tantivy
+
+    return (
+        tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.regex(r"[\p{L}\p{N}]+"))
+        .filter(tantivy.Filter.remove_long(60))
+        .filter(tantivy.Filter.lowercase())
+        .filter(tantivy.Filter.ascii_fold())
+        .filter(tantivy.Filter.stopword("english"))
+        .filter(tantivy.Filter.stemmer("english"))
+        .build()
+    )
+
+
+def _register(index: Any) -> None:
+    import tantivy
+
+    index.register_tokenizer(_ANALYZER, _analyzer())
+    exact = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).filter(tantivy.Filter.lowercase()).build()
+    index.register_tokenizer(_EXACT, exact)
+
+
+def _build_schema(tantivy: Any) -> Any:
+    builder = tantivy.SchemaBuilder()
+    builder.add_integer_field("row", stored=False, indexed=False, fast=True)
+    for field in ("title", "headings", "body"):
+        builder.add_text_field(field, stored=False, tokenizer_name=_ANALYZER, index_option="freq")
+    builder.add_text_field("identifiers", stored=False, tokenizer_name=_EXACT, index_option="freq")
+    builder.add_text_field("audience", stored=False, tokenizer_name="raw", index_option="basic")
+    builder.add_text_field("products", stored=False, tokenizer_name="raw", index_option="basic")
+    return builder.build()

@@ -1,0 +1,182 @@
+"""One published version of the index: verified on opening, never modified.
+
+    DIR/CURRENT              name of the live version, replaced atomically
+    DIR/<utc>-<digest>/      manifest.json and the files it names, with size and SHA-256 each
+    DIR/embeddings.sqlite    finished vectors by content; only the builder touches it
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from indexer.articles import Article
+from indexer.chunking import ChunkLimits, heading_text, strip_markup
+from indexer.dense import DenseIndex, IndexType
+from indexer.embedding import Fingerprint
+from indexer.errors import IndexCorrupt, IndexMismatch, IndexNotFound
+from indexer.lexical import LexicalIndex
+from indexer.source import Span
+from indexer.store import CHUNK_DTYPE, ArticleStore
+
+FORMAT_VERSION = 1
+
+CATALOG_FILES = ("catalog.jsonl", "articles.jsonl", "articles.idx")
+CHUNKS, VECTORS, TITLES, SIGNATURES = "chunks.bin", "vectors.faiss", "titles.faiss", "signatures.json"
+LEXICAL_CHUNKS, LEXICAL_ARTICLES = "lexical/chunks", "lexical/articles"
+HISTORY = "history"
+
+
+@dataclass(frozen=True, slots=True)
+class FileRecord:
+    """Size and SHA-256 of one published file."""
+
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """What an index version is made of and how it was made."""
+
+    format_version: int
+    created: str
+    fingerprint: Fingerprint
+    index_type: IndexType
+    limits: ChunkLimits
+    article_count: int
+    chunk_count: int
+    files: dict[str, FileRecord]
+
+    def as_dict(self) -> dict[str, Any]:
+        return {
+            "format_version": self.format_version,
+            "created": self.created,
+            "embedder": self.fingerprint.as_dict(),
+            "index_type": self.index_type,
+            "chunk_limits": self.limits.as_dict(),
+            "counts": {"articles": self.article_count, "chunks": self.chunk_count},
+            "files": {
+                name: {"size_bytes": record.size_bytes, "sha256": record.sha256}
+                for name, record in sorted(self.files.items())
+            },
+        }
+
+    @classmethod
+    def read(cls, folder: Path) -> Manifest:
+        """The manifest of the version in `folder`. Raises IndexCorrupt or IndexMismatch."""
+        try:
+            values = json.loads((folder / "manifest.json").read_bytes())
+            if values["format_version"] != FORMAT_VERSION:
+                raise IndexMismatch(
+                    f"{folder} has index format {values['format_version']}, this program reads {FORMAT_VERSION}: "
+                    "run `kb index` again"
+                )
+            return cls(
+                values["format_version"],
+                values["created"],
+                Fingerprint.from_dict(values["embedder"]),
+                IndexType(values["index_type"]),
+                ChunkLimits(**values["chunk_limits"]),
+                values["counts"]["articles"],
+                values["counts"]["chunks"],
+                {name: FileRecord(**record) for name, record in values["files"].items()},
+            )
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise IndexCorrupt(f"{folder / 'manifest.json'} cannot be read ({error}): run `kb index` again") from error
+
+
+def current_version(index_dir: Path) -> str:
+    """Name of the live version below `index_dir`. Raises IndexNotFound."""
+    try:
+        name = (index_dir / "CURRENT").read_text().strip()
+    except OSError as error:
+        raise IndexNotFound(f"no index at {index_dir}: run `kb index FOLDER --index {index_dir}` first") from error
+    if not name or name != Path(name).name or not (index_dir / name).is_dir():
+        raise IndexCorrupt(f"{index_dir / 'CURRENT'} names no version: run `kb index` again")
+    return name
+
+
+class Snapshot:
+    """An opened index version.
+
+    Attributes:
+        name: the version's name; part of every cache key.
+        folder: its directory.
+        store: catalogue and articles.
+        chunks: structured array of `CHUNK_DTYPE`, one row a chunk.
+        vectors, titles: FAISS over chunks and over article titles (row = article row).
+        lexical_chunks, lexical_articles: BM25 at both levels.
+        signatures: signature text to the rows of the articles that hold it.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder = folder
+        self.name = folder.name
+        self.manifest = manifest
+        self.store = ArticleStore(folder)
+        self.chunks = np.memmap(folder / CHUNKS, CHUNK_DTYPE, "r") if manifest.chunk_count else np.empty(0, CHUNK_DTYPE)
+        self.vectors = DenseIndex(folder / VECTORS)
+        self.titles = DenseIndex(folder / TITLES)
+        self.lexical_chunks = LexicalIndex(folder / LEXICAL_CHUNKS)
+        self.lexical_articles = LexicalIndex(folder / LEXICAL_ARTICLES)
+        self.signatures: dict[str, list[int]] = json.loads((folder / SIGNATURES).read_bytes())
+        counts = (len(self.store.cards), len(self.chunks), len(self.vectors), len(self.titles))
+        if counts != (manifest.article_count, manifest.chunk_count, manifest.chunk_count, manifest.article_count):
+            raise IndexCorrupt(f"{folder}: files and manifest disagree on counts; run `kb index` again")
+
+    @classmethod
+    def open(cls, index_dir: Path) -> Snapshot:
+        """Open the live version after comparing every file's size and SHA-256 with the manifest.
+
+        Raises:
+            IndexNotFound: nothing is published there.
+            IndexCorrupt: a file is missing, altered or extra.
+            IndexMismatch: another format version.
+        """
+        folder = index_dir / current_version(index_dir)
+        manifest = Manifest.read(folder)
+        check_files(folder, manifest)
+        return cls(folder, manifest)
+
+    def article(self, row: int) -> Article:
+        """The article at `row`, read on demand and kept for a while."""
+        return self.store.article(row)
+
+    def chunk_span(self, chunk: int) -> Span:
+        """Where the chunk stands in its article's source."""
+        record = self.chunks[chunk]
+        return Span(
+            int(record["start_line"]), int(record["end_line"]), int(record["start_byte"]), int(record["end_byte"])
+        )
+
+    def chunk_text(self, chunk: int) -> str:
+        """The chunk as the embedder read it, from the stored source."""
+        record = self.chunks[chunk]
+        article = self.article(int(record["article"]))
+        heading = heading_text(article.sections[int(record["section"])].heading_path)
+        return f"{heading}\n{strip_markup(article.source.slice(self.chunk_span(chunk)))}"
+
+
+def check_files(folder: Path, manifest: Manifest) -> None:
+    """Compare the version's files with its manifest. Raises IndexCorrupt naming the first that differs."""
+    present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    if odd := sorted((present - {"manifest.json"}) ^ manifest.files.keys()):
+        what = "is missing" if odd[0] in manifest.files else "does not belong here"
+        raise IndexCorrupt(f"{folder / odd[0]} {what}: run `kb index` again")
+    for name, record in manifest.files.items():
+        if file_record(folder / name) != record:
+            raise IndexCorrupt(f"{folder / name} was changed since it was published: run `kb index` again")
+
+
+def file_record(path: Path) -> FileRecord:
+    """Size and SHA-256 of a file as it is now."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return FileRecord(os.fstat(file.fileno()).st_size, digest)

@@ -1,0 +1,162 @@
+"""The one class that answers. Free of any web framework: CLI, HTTP, MCP, connectors and evaluation all call it.
+
+    question -> views, signatures -> engine.search(scope) -> rank_candidates -> snippets -> confidence -> Answer
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from indexer.articles import Article
+from indexer.building import check_embedder
+from indexer.embedding import Embedder, load_embedder
+from indexer.engine import Query, RetrievalEngine
+from indexer.errors import NotFound
+from indexer.lexical import analyze
+from indexer.scope import Scope
+from indexer.snapshot import Snapshot, current_version
+from indexer.store import ArticleCard
+from service.answers import Answer, Question, Reason, Suggestion
+from service.decision import DecisionModel
+from service.evidence import Ranked, Weights, rank_candidates
+from service.queries import QueryViews, read_question
+from service.snippets import Passage, choose_snippets
+
+
+@dataclass(frozen=True, slots=True)
+class _Live:
+    """One index version being served; replaced as a whole when a new one is published."""
+
+    engine: RetrievalEngine
+    weights: Weights
+    decision: DecisionModel
+
+
+class Assistant:
+    """Answers questions from one index directory. Thread-safe; a new index version is taken up by `refresh`."""
+
+    def __init__(self, index_dir: Path, embedder: Embedder | None = None) -> None:
+        """Open the live version.
+
+        Args:
+            embedder: the one to use; by default the one that made the index.
+
+        Raises:
+            IndexNotFound, IndexCorrupt: see Snapshot.open.
+            IndexMismatch: the index was made by another embedder than the one given.
+        """
+        self._index_dir = index_dir
+        snapshot = Snapshot.open(index_dir)
+        made_by = snapshot.manifest.fingerprint
+        self._embedder = embedder or load_embedder(made_by.model, made_by.precision)
+        self._live = self._open(snapshot)
+
+    @property
+    def index_version(self) -> str:
+        """Name of the version that answers now."""
+        return self._live.engine.snapshot.name
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """The version that answers now, for reading."""
+        return self._live.engine.snapshot
+
+    def refresh(self) -> bool:
+        """Take up a newly published version; returns whether there was one. Questions under way end on the old one.
+
+        Raises as the constructor; the old version goes on serving then.
+        """
+        if current_version(self._index_dir) == self.index_version:
+            return False
+        self._live = self._open(Snapshot.open(self._index_dir))
+        return True
+
+    def answer(self, question: Question, scope: Scope) -> Answer:
+        """Ranked articles with cited snippets, and whether they are trusted to answer `question`."""
+        started = time.perf_counter()
+        live = self._live
+        views = read_question(question)
+        texts = list(dict.fromkeys([views.full, views.title, views.body]))
+        query = Query(self._embedder.embed(texts), views.full, views.signatures, scope)
+        ranked = rank_candidates(live.engine.search(query), live.weights)
+        confidence = live.decision.confidence(ranked)
+        terms = frozenset(analyze(views.full))
+        suggestions = tuple(self._suggest(live, item, terms) for item in ranked[: question.limit])
+        return Answer(
+            answered=bool(suggestions) and confidence >= live.decision.threshold,
+            confidence=confidence,
+            threshold=live.decision.threshold,
+            suggestions=suggestions,
+            signatures=_readable(views),
+            clarification=None,
+            index_version=live.engine.snapshot.name,
+            took_ms=(time.perf_counter() - started) * 1000,
+        )
+
+    def article(self, name: str, scope: Scope) -> Article:
+        """The article with this path or id. Raises NotFound if there is none inside the scope."""
+        live = self._live
+        row = live.engine.snapshot.store.row_of(name)
+        if row is None or not live.engine.visible(scope)[row]:
+            raise NotFound(f"no article {name!r}")
+        return live.engine.snapshot.article(row)
+
+    def articles(self, scope: Scope) -> Iterator[ArticleCard]:
+        """The cards of all articles inside the scope, in path order."""
+        live = self._live
+        mask = live.engine.visible(scope)
+        return (card for card in live.engine.snapshot.store.cards if mask[card.row])
+
+    def _open(self, snapshot: Snapshot) -> _Live:
+        check_embedder(snapshot.manifest, self._embedder)
+        return _Live(RetrievalEngine(snapshot), Weights(), DecisionModel())
+
+    def _suggest(self, live: _Live, item: Ranked, terms: frozenset[str]) -> Suggestion:
+        card = item.candidate.card
+        article = live.engine.snapshot.article(card.row)
+        return Suggestion(
+            article_id=card.article_id,
+            path=card.path,
+            title=card.title,
+            summary=card.summary,
+            audience=card.audience,
+            type=card.type,
+            confidence=card.confidence,
+            products=card.products,
+            score=item.score,
+            reasons=_reasons(item),
+            snippets=choose_snippets(article, _passages(live.engine.snapshot, item, article), terms),
+        )
+
+
+def _passages(snapshot: Snapshot, item: Ranked, article: Article) -> list[Passage]:
+    """The candidate's chunks, the most relevant first."""
+    scores = item.candidate.chunk_scores.max(axis=0)
+    lexical = item.candidate.lexical_chunks
+    passages = []
+    for offset in range(item.candidate.card.chunk_count):
+        row = item.candidate.card.first_chunk + offset
+        span = snapshot.chunk_span(row)
+        start = len(article.source.data[: span.start_byte].decode())
+        end = start + len(article.source.slice(span))
+        section = article.sections[int(snapshot.chunks[row]["section"])]
+        passages.append(Passage(section, start, end, float(scores[offset]) + 0.01 * float(lexical[offset])))
+    return sorted(passages, key=lambda passage: -passage.score)
+
+
+def _reasons(item: Ranked) -> tuple[Reason, ...]:
+    details = {
+        "meaning": "its text means much the same",
+        "title": "its title fits",
+        "words": "it shares rare words",
+        "error_signature": ", ".join(item.candidate.signatures),
+    }
+    found = [Reason(signal, value, details[signal]) for signal, value in item.parts.items() if value > 0]
+    return tuple(sorted(found, key=lambda reason: -reason.contribution))
+
+
+def _readable(views: QueryViews) -> tuple[str, ...]:
+    return tuple(sorted(views.signatures))

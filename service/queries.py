@@ -1,0 +1,63 @@
+"""What a ticket asks: its views, its searchable text, its error signatures."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from indexer.signatures import extract_signatures, signature_key
+from service.answers import Question
+
+_QUOTED = re.compile(r"^\s*(?:>|On .{5,80} wrote:\s*$|-{2,}\s*Original Message|From:\s|Sent:\s|To:\s|Cc:\s)", re.IGNORECASE)
+_GREETING = re.compile(
+    r"^\s*(?:hi|hello|hey|dear|good (?:morning|afternoon|evening)|greetings)\b[^.!?\n]{0,40}[,.!:]*\s*$", re.IGNORECASE
+)
+_CLOSING = re.compile(
+    r"^\s*(?:thanks|thank you|thx|many thanks|kind regards|best regards|regards|best|cheers|sincerely|br)\b"
+    r"[^\n]{0,40}$",
+    re.IGNORECASE,
+)
+_SIGNATURE_MARK = re.compile(r"^--\s*$")
+
+
+@dataclass(frozen=True, slots=True)
+class QueryViews:
+    """A question in the forms that retrieval compares.
+
+    Attributes:
+        title: the subject, or the first sentence where there is none.
+        body: the symptom-bearing part of the text.
+        full: title and body.
+        signatures: exact error signatures of everything that was sent, quoted parts and logs included.
+    """
+
+    title: str
+    body: str
+    full: str
+    signatures: frozenset[str]
+
+
+def read_question(question: Question) -> QueryViews:
+    """The views of `question`. Never empty: where cleaning would leave nothing, the text stays as it came."""
+    title = " ".join(question.title.split())
+    body = symptom_text(question.text) or question.text.strip()
+    full = f"{title}\n{body}".strip() if body else title
+    raw = f"{question.title}\n{question.text}"
+    signatures = frozenset(signature_key(signature) for signature in extract_signatures(raw))
+    return QueryViews(title or _first_sentence(body), body or title, full, signatures)
+
+
+def symptom_text(text: str) -> str:
+    """`text` without greetings, closings, quoted mail and the signature below `-- `."""
+    kept: list[str] = []
+    for line in text.splitlines():
+        if _SIGNATURE_MARK.match(line):
+            break
+        if not (_QUOTED.match(line) or _GREETING.match(line) or _CLOSING.match(line)):
+            kept.append(line.rstrip())
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip()
+
+
+def _first_sentence(text: str) -> str:
+    match = re.match(r".{10,200}?(?:[.!?](?=\s)|\n|$)", text, re.DOTALL)
+    return (match.group() if match else text[:200]).strip()
