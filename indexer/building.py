@@ -19,12 +19,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from indexer.articles import Article, find_articles, read_article
 from indexer.cache import EmbeddingCache
 from indexer.chunking import Chunk, ChunkLimits, chunk_article, heading_text, strip_markup
 from indexer.dense import IndexType, build_dense, choose_type
 from indexer.embedding import Embedder
 from indexer.errors import ArticleError, IndexBusy, IndexCorrupt, IndexMismatch, IndexNotFound, KBError
+from indexer.geometry import fit_transform, transform
 from indexer.lexical import LexicalDocument, build_lexical, product_terms
 from indexer.metadata import Audience
 from indexer.signatures import Signature, extract_signatures, signature_key
@@ -32,17 +35,20 @@ from indexer.snapshot import (
     CHUNKS,
     FORMAT_VERSION,
     HISTORY,
-    LEXICAL_ARTICLES,
-    LEXICAL_CHUNKS,
+    GEOMETRY,
+    LEXICAL,
+    MEAN_NORMS,
+    OPENINGS,
     SIGNATURES,
-    TITLES,
     VECTORS,
+    WORDS,
     FileRecord,
     Manifest,
     current_version,
     file_record,
 )
 from indexer.store import CHUNK_DTYPE, ArticleCard, card_of, write_store
+from indexer.words import ArticleText, build_words
 
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total) as work advances."""
@@ -124,16 +130,16 @@ def build_index(
         cache = EmbeddingCache(index_dir / "embeddings.sqlite", embedder.fingerprint)
         try:
             texts = [chunk.embedding_text for _, chunks in chunked for chunk in chunks]
-            titles = [article.title for article in articles]
-            embedded = _embed(cache, embedder, [*texts, *titles], progress)
+            openings = [opening_text(article) for article in articles]
+            embedded = _embed(cache, embedder, [*texts, *openings], progress)
             before = _cards_before(index_dir)
             building = _fresh_folder(index_dir)
             progress("writing", 0, 1)
-            kind = _write_version(building, chunked, cache, texts, titles, options)
+            kind = _write_version(building, chunked, cache, texts, openings, options)
             _carry_history(index_dir, building)
             manifest = _manifest(building, embedder, kind, limits, len(articles), len(texts))
             version = _publish(index_dir, building, manifest)
-            cache.keep_only(cache.key(text) for text in [*texts, *titles])
+            cache.keep_only(cache.key(text) for text in [*texts, *openings])
             progress("writing", 1, 1)
         finally:
             cache.close()
@@ -148,7 +154,7 @@ def build_index(
         removed=tuple(sorted(before.keys() - now.keys())),
         errors=tuple(errors),
         embedded=embedded,
-        reused=len(set(texts) | set(titles)) - embedded,
+        reused=len(set(texts) | set(openings)) - embedded,
         duration_s=time.monotonic() - started,
     )
 
@@ -164,7 +170,9 @@ def _read_all(
         try:
             article = read_article(source_dir, file, default_audience)
             if article.article_id in ids:
-                raise ArticleError(article.path, 1, f"has the same id {article.article_id} as {ids[article.article_id]}")
+                raise ArticleError(
+                    article.path, 1, f"has the same id {article.article_id} as {ids[article.article_id]}"
+                )
         except ArticleError as error:
             errors.append(error)
         else:
@@ -193,11 +201,9 @@ def _write_version(
     chunked: list[tuple[Article, list[Chunk]]],
     cache: EmbeddingCache,
     texts: list[str],
-    titles: list[str],
+    openings: list[str],
     options: BuildOptions,
 ) -> IndexType:
-    import numpy as np
-
     cards: list[ArticleCard] = []
     rows: list[tuple[int, ...]] = []
     for row, (article, chunks) in enumerate(chunked):
@@ -207,13 +213,30 @@ def _write_version(
             rows.append((row, chunk.section, span.start_line, span.end_line, span.start_byte, span.end_byte))
     write_store(folder, ((article, card) for (article, _), card in zip(chunked, cards, strict=True)))
     np.array(rows, CHUNK_DTYPE).tofile(folder / CHUNKS)
+    raw = cache.read([cache.key(text) for text in texts])
+    geometry = fit_transform(raw)
+    vectors = transform(raw, geometry)
+    del raw
+    means = np.add.reduceat(vectors, [card.first_chunk for card in cards]) / [[card.chunk_count] for card in cards]
+    np.save(folder / GEOMETRY, geometry)
+    np.save(folder / MEAN_NORMS, np.linalg.norm(means, axis=1).astype(np.float32))
     kind = choose_type(options.index_type, len(texts))
-    build_dense(folder / VECTORS, cache.read([cache.key(text) for text in texts]), kind)
-    build_dense(folder / TITLES, cache.read([cache.key(title) for title in titles]), IndexType.FLAT)
-    build_lexical(folder / LEXICAL_CHUNKS, _chunk_documents(chunked))
-    build_lexical(folder / LEXICAL_ARTICLES, _article_documents(chunked))
+    build_dense(folder / VECTORS, vectors, kind)
+    heads = transform(cache.read([cache.key(text) for text in openings]), geometry)
+    build_dense(folder / OPENINGS, heads, IndexType.FLAT)
+    build_lexical(folder / LEXICAL, _chunk_documents(chunked))
+    build_words(folder / WORDS, (_article_text(article) for article, _ in chunked))
     (folder / SIGNATURES).write_text(json.dumps(_signature_table(chunked), sort_keys=True, ensure_ascii=False))
     return kind
+
+
+def opening_text(article: Article) -> str:
+    """Title and summary, or title and first paragraph: what an article says it is about."""
+    summary = article.summary
+    if not summary:
+        first = next((block for section in article.sections for block in section.blocks), None)
+        summary = strip_markup(article.source.text[first.start : first.end]) if first else ""
+    return f"{article.title}. {summary}"
 
 
 def _chunk_documents(chunked: list[tuple[Article, list[Chunk]]]) -> Iterator[LexicalDocument]:
@@ -232,17 +255,14 @@ def _chunk_documents(chunked: list[tuple[Article, list[Chunk]]]) -> Iterator[Lex
             row += 1
 
 
-def _article_documents(chunked: list[tuple[Article, list[Chunk]]]) -> Iterator[LexicalDocument]:
-    for row, (article, _) in enumerate(chunked):
-        meta = article.meta
-        yield LexicalDocument(
-            row,
-            article.title,
-            "\n".join(section.heading_path[-1] for section in article.sections),
-            "\n".join([meta.summary, *meta.tags, *meta.components, *meta.error_codes, _body_of(article)]),
-            article.audience,
-            product_terms(meta.products),
-        )
+def _article_text(article: Article) -> ArticleText:
+    meta = article.meta
+    return ArticleText(
+        article.title,
+        "\n".join(dict.fromkeys(name for section in article.sections for name in section.heading_path[1:])),
+        "\n".join([meta.summary, *meta.tags, *meta.components, *meta.error_codes]),
+        _body_of(article),
+    )
 
 
 def _body_of(article: Article) -> str:

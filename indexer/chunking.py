@@ -37,7 +37,7 @@ class ChunkLimits:
     """
 
     max_tokens: int = 256
-    target_tokens: int = 200
+    target_tokens: int = 100
 
     def as_dict(self) -> dict[str, int]:
         return asdict(self)

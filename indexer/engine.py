@@ -1,7 +1,8 @@
 """Retrieval over one index version: dense, lexical and exact evidence, gathered article by article.
 
-Both searches run inside the scope and only propose candidates. Every candidate is then measured in full (all of its
-chunks against all views of the query), so that no score depends on how deep a list happened to be cut.
+The searches run inside the scope and only propose candidates. Every candidate is then measured in full, by every
+signal, so no score depends on how deep a list happened to be cut. A fixed background sample of the visible articles is
+measured along with them: it tells what an ordinary article scores for this very query.
 """
 
 from __future__ import annotations
@@ -15,11 +16,18 @@ from numpy.typing import NDArray
 
 from indexer.dense import Mask, Selection
 from indexer.embedding import Vectors
+from indexer.geometry import transform
+from indexer.lexical import analyze
 from indexer.scope import Scope
 from indexer.snapshot import Snapshot
-from indexer.store import ArticleCard
 
+Rows = NDArray[np.int64]
 Scores = NDArray[np.float32]
+
+BACKGROUND_ARTICLES = 256
+"""Size of the background sample; a smaller corpus is its own background."""
+
+_TOP_PASSAGES = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,118 +35,179 @@ class Query:
     """One question to the engine.
 
     Attributes:
-        vectors: unit vectors of the query's views, shape (views, dimensions).
-        text: what BM25 reads.
-        signatures: exact error signatures in the query.
+        vector: unit vector of the question as the embedder made it, shape (dimensions,).
+        text: what the word searches read; a title that stands in it twice counts more.
+        signatures: exact error signatures in the question.
         scope: what the caller may see.
-        limit: how deep each search proposes candidates.
+        limit: how many articles each search proposes.
+        excluded: paths of articles that are treated as not there.
     """
 
-    vectors: Vectors
+    vector: Vectors
     text: str
     signatures: frozenset[str]
     scope: Scope
     limit: int = 60
+    excluded: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """All evidence about one article.
+class Signals:
+    """What was measured of some articles; all arrays of shape (articles,) and in the order of `rows`.
 
     Attributes:
-        card: the article.
-        chunk_scores: cosine of every view with each of the article's chunks, shape (views, chunks).
-        title_scores: cosine of every view with the title, shape (views,).
-        lexical_chunks: BM25 of each chunk, shape (chunks,); 0 where it was not among the proposed.
-        lexical_article: BM25 of the article as a whole; 0 where it was not among the proposed.
-        signatures: the query's signatures that the article holds exactly.
+        passages: mean cosine of the three best chunks.
+        gist: cosine with the article's mean chunk.
+        opening: cosine with title and summary.
+        words: BM25F.
+        coverage: share of the question's word weight that the article holds, 0 to 1.
     """
 
-    card: ArticleCard
-    chunk_scores: Scores
-    title_scores: Scores
-    lexical_chunks: Scores
-    lexical_article: float
-    signatures: tuple[str, ...]
+    rows: Rows
+    passages: Scores
+    gist: Scores
+    opening: Scores
+    words: Scores
+    coverage: Scores
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """The engine's answer: the same signals of the candidates and of the background, and exact matches.
+
+    Attributes:
+        signatures: for a candidate's row, the question's signatures that the article holds.
+    """
+
+    candidates: Signals
+    background: Signals
+    signatures: dict[int, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """One scope's share of the snapshot."""
+
+    chunks: Selection
+    articles: Selection
+    mask: Mask
+    sample: Rows
 
 
 class RetrievalEngine:
-    """FAISS and tantivy over one snapshot. Read-only and thread-safe."""
+    """FAISS, tantivy and BM25F over one snapshot. Read-only and thread-safe."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
-        self._article_of: NDArray[np.int64] = np.asarray(snapshot.chunks["article"], np.int64)
-        self._select = lru_cache(maxsize=256)(self._make_selections)
+        self._article_of: Rows = np.asarray(snapshot.chunks["article"], np.int64)
+        self._first_chunk = np.array([card.first_chunk for card in snapshot.store.cards], np.int64)
+        self._chunk_count = np.array([card.chunk_count for card in snapshot.store.cards], np.int64)
+        self._paths = {card.path: card.row for card in snapshot.store.cards}
+        self._view = lru_cache(maxsize=256)(self._make_view)
 
-    def search(self, query: Query, extra: Sequence[int] = ()) -> list[Candidate]:
-        """Candidates inside the scope, with full evidence, in no particular order.
+    def search(self, query: Query, extra: Sequence[int] = ()) -> Evidence:
+        """Evidence about every article of the scope that any search proposes.
 
         Args:
             extra: rows of further articles to consider, such as those that resolved similar tickets. Rows outside the
                 scope are passed over.
         """
-        snapshot = self.snapshot
-        chunk_selection, title_selection, mask = self._select(query.scope)
-        lexical_chunks = dict(snapshot.lexical_chunks.search(query.text, query.scope, 2 * query.limit))
-        lexical_articles = dict(snapshot.lexical_articles.search(query.text, query.scope, query.limit))
-        signatures = self._signatures(query.signatures, mask)
-        rows: set[int] = {*lexical_articles, *signatures, *(row for row in extra if mask[row])}
-        rows.update(int(self._article_of[chunk]) for chunk in lexical_chunks)
-        for found in snapshot.vectors.search(query.vectors, chunk_selection, 2 * query.limit):
-            rows.update(self._article_of[found.rows].tolist())
-        for found in snapshot.titles.search(query.vectors, title_selection, query.limit // 2):
-            rows.update(found.rows.tolist())
-        return self._measure(query.vectors, sorted(rows), lexical_chunks, lexical_articles, signatures)
+        snapshot, view = self.snapshot, self._view(query.scope)
+        vector = transform(query.vector[None, :], snapshot.geometry)[0]
+        terms = analyze(query.text)
+        words = snapshot.words.scores(terms)
+        signatures = self._signatures(query.signatures, view.mask)
+        rows: set[int] = {*signatures, *(row for row in extra if view.mask[row])}
+        rows.update(_best(np.where(view.mask, words, 0.0), query.limit))
+        # An article has several chunks among the best, so the passage searches look deeper.
+        chunks = [row for row, _ in snapshot.lexical.search(query.text, query.scope, 2 * query.limit)]
+        chunks.extend(snapshot.vectors.search(vector[None, :], view.chunks, 4 * query.limit)[0].rows.tolist())
+        rows.update(self._article_of[chunks].tolist() if chunks else ())
+        rows.update(snapshot.openings.search(vector[None, :], view.articles, query.limit)[0].rows.tolist())
+        hidden = {self._paths[path] for path in query.excluded if path in self._paths}
+        weights = snapshot.words.query_weights(terms)
+        candidates = np.array(sorted(rows - hidden), np.int64)
+        background = view.sample[~np.isin(view.sample, list(hidden))] if hidden else view.sample
+        both = self._measure(vector, words, weights, np.concatenate([candidates, background]))
+        return Evidence(
+            _take(both, slice(0, len(candidates))),
+            _take(both, slice(len(candidates), None)),
+            {row: found for row, found in signatures.items() if row not in hidden},
+        )
+
+    def chunk_scores(self, vector: Vectors, row: int) -> Scores:
+        """Cosine of the embedder's `vector` with each chunk of the article at `row`, in reading order."""
+        first, count = int(self._first_chunk[row]), int(self._chunk_count[row])
+        mapped = transform(vector[None, :], self.snapshot.geometry)[0]
+        scores: Scores = self.snapshot.vectors.vectors(np.arange(first, first + count)) @ mapped
+        return scores
 
     def visible(self, scope: Scope) -> Mask:
         """Which article rows the scope admits: shape (articles,)."""
-        return self._select(scope)[2]
+        return self._view(scope).mask
 
-    def _measure(
-        self,
-        vectors: Vectors,
-        rows: list[int],
-        lexical_chunks: dict[int, float],
-        lexical_articles: dict[int, float],
-        signatures: dict[int, list[str]],
-    ) -> list[Candidate]:
-        snapshot = self.snapshot
-        cards = [snapshot.store.cards[row] for row in rows]
-        spans = [np.arange(card.first_chunk, card.first_chunk + card.chunk_count) for card in cards]
-        chunk_rows = np.concatenate(spans) if spans else np.empty(0, np.int64)
-        chunk_scores = vectors @ snapshot.vectors.vectors(chunk_rows).T
-        title_scores = vectors @ snapshot.titles.vectors(np.asarray(rows, np.int64)).T
-        candidates = []
-        start = 0
-        for position, (card, span) in enumerate(zip(cards, spans, strict=True)):
-            stop = start + card.chunk_count
-            candidates.append(
-                Candidate(
-                    card,
-                    chunk_scores[:, start:stop],
-                    title_scores[:, position],
-                    np.array([lexical_chunks.get(int(chunk), 0.0) for chunk in span], np.float32),
-                    lexical_articles.get(card.row, 0.0),
-                    tuple(signatures.get(card.row, ())),
-                )
-            )
-            start = stop
-        return candidates
+    def rarity(self, signature: str) -> float:
+        """How telling a signature is: 1 where one article has it, towards 0 where all do; 0 if none has it."""
+        held = len(self.snapshot.signatures.get(signature, ()))
+        count = max(2, len(self.snapshot.store.cards))
+        return float(np.log(count / held) / np.log(count)) if held else 0.0
 
-    def signature_frequency(self, signature: str) -> int:
-        """Number of articles, in any scope, that hold the signature."""
-        return len(self.snapshot.signatures.get(signature, ()))
+    def _measure(self, vector: Vectors, words: Scores, weights: dict[str, float], rows: Rows) -> Signals:
+        if len(rows) == 0:
+            none: Scores = np.empty(0, np.float32)
+            return Signals(rows, none, none, none, none, none)
+        counts = self._chunk_count[rows]
+        starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
+        chunk_rows = np.repeat(self._first_chunk[rows] - starts, counts) + np.arange(int(counts.sum()))
+        cosines: Scores = self.snapshot.vectors.vectors(chunk_rows) @ vector
+        table = np.full((len(rows), int(counts.max())), -np.inf, np.float32)
+        table[np.repeat(np.arange(len(rows)), counts), np.arange(len(cosines)) - np.repeat(starts, counts)] = cosines
+        top = min(_TOP_PASSAGES, table.shape[1])
+        best = -np.partition(-table, top - 1, axis=1)[:, :top]
+        kept = np.isfinite(best)
+        passages = np.where(kept, best, 0.0).sum(axis=1) / kept.sum(axis=1)
+        gist = np.add.reduceat(cosines, starts) / counts / np.maximum(self.snapshot.mean_norms[rows], 1e-6)
+        return Signals(
+            rows,
+            passages.astype(np.float32),
+            gist.astype(np.float32),
+            self.snapshot.openings.vectors(rows) @ vector,
+            words[rows],
+            self.snapshot.words.matched(weights, rows),
+        )
 
-    def _signatures(self, wanted: frozenset[str], mask: Mask) -> dict[int, list[str]]:
+    def _signatures(self, wanted: frozenset[str], mask: Mask) -> dict[int, tuple[str, ...]]:
         found: dict[int, list[str]] = {}
         for signature in sorted(wanted):
             for row in self.snapshot.signatures.get(signature, ()):
                 if mask[row]:
                     found.setdefault(row, []).append(signature)
-        return found
+        return {row: tuple(names) for row, names in found.items()}
 
-    def _make_selections(self, scope: Scope) -> tuple[Selection, Selection, Mask]:
+    def _make_view(self, scope: Scope) -> _View:
         cards = self.snapshot.store.cards
         mask = np.fromiter((scope.admits(card.audience, card.product_set) for card in cards), np.bool_, len(cards))
-        return Selection(mask[self._article_of]), Selection(mask), mask
+        rows = np.flatnonzero(mask)
+        # A stride over path order: the same articles every time, from all parts of the corpus.
+        sample = rows[np.linspace(0, len(rows) - 1, min(len(rows), BACKGROUND_ARTICLES)).astype(np.int64)]
+        return _View(Selection(mask[self._article_of]), Selection(mask), mask, sample)
 
+
+def _best(scores: Scores, limit: int) -> list[int]:
+    if limit >= len(scores):
+        every: list[int] = np.flatnonzero(scores > 0).tolist()
+        return every
+    top = np.argpartition(-scores, limit)[:limit]
+    found: list[int] = top[scores[top] > 0].tolist()
+    return found
+
+
+def _take(signals: Signals, part: slice) -> Signals:
+    return Signals(
+        signals.rows[part],
+        signals.passages[part],
+        signals.gist[part],
+        signals.opening[part],
+        signals.words[part],
+        signals.coverage[part],
+    )

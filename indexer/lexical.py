@@ -1,7 +1,7 @@
-"""BM25 by tantivy: one document a chunk, and one an article, so that evidence can be weighed at both levels.
+"""Passage-level BM25 by tantivy: one document a chunk.
 
-The analyser splits at everything but letters and digits, lower-cases, folds accents, drops English stop words and
-stems. Identifiers survive whole in a field of their own (`ORA-12154`, `ERR_CERT_AUTHORITY_INVALID`), besides in parts.
+The analyser splits at everything but letters and digits, lower-cases, folds accents, drops English function words and
+stems; it serves the article-level index (`indexer.words`), snippets and highlights too. Identifiers survive whole in a field of their own (`ORA-12154`, `ERR_CERT_AUTHORITY_INVALID`), besides in parts.
 User text never reaches a query parser: terms are built one by one.
 """
 
@@ -22,9 +22,22 @@ _MAX_QUERY_TERMS = 200
 """Distinct terms of one query; the rarest are kept. A whole pasted log still answers in milliseconds."""
 
 
+_FUNCTION_WORDS = """
+a about above after again against all am an and any are arent as at be because been before being below between both but
+by can cant could couldnt did didnt do does doesnt doing dont down during each few for from further had hadnt has hasnt
+have havent having he her here hers hi him his how i id if im in into is isnt it its itself ive just me more most my
+myself no nor not now of off on once only or other our ours out over own same she should so some such than that the
+their theirs them then there theres these they theyre this those through to too under until up very was wasnt we were
+what when where which while who whom why will with wont would you youre your yours
+hello thanks thank please
+"""
+"""Without "get", "got", "can" and the like it would weigh grammar; with more it would drop symptoms ("not" is grammar,
+"cannot", "unable", "fails" are symptoms and stay)."""
+
+
 @dataclass(frozen=True, slots=True)
 class LexicalDocument:
-    """What is indexed of a chunk or an article. `row` is the engine's own number for it."""
+    """What is indexed of a chunk. `row` is its number in the chunk table."""
 
     row: int
     title: str
@@ -78,9 +91,7 @@ class LexicalIndex:
         clauses += [
             (
                 occur.Should,
-                query.boost_query(
-                    query.term_query(self._schema, "identifiers", value), FIELD_BOOSTS["identifiers"]
-                ),
+                query.boost_query(query.term_query(self._schema, "identifiers", value), FIELD_BOOSTS["identifiers"]),
             )
             for value in identifiers(text)
         ]
@@ -113,9 +124,9 @@ def build_lexical(folder: Path, documents: Iterable[LexicalDocument]) -> int:
         writer.add_document(
             tantivy.Document(
                 row=item.row,
-                title=[item.title],
-                headings=[item.headings],
-                body=[item.body],
+                title=[_join_contractions(item.title)],
+                headings=[_join_contractions(item.headings)],
+                body=[_join_contractions(item.body)],
                 identifiers=[" ".join(identifiers(f"{item.title}\n{item.headings}\n{item.body}"))],
                 audience=[item.audience],
                 products=[*item.products] or [""],
@@ -129,8 +140,13 @@ def build_lexical(folder: Path, documents: Iterable[LexicalDocument]) -> int:
 
 def analyze(text: str) -> list[str]:
     """The terms of `text` as the index holds them, in order, repeats kept."""
-    terms: list[str] = _analyzer().analyze(text)
+    terms: list[str] = _analyzer().analyze(_join_contractions(text))
     return terms
+
+
+def _join_contractions(text: str) -> str:
+    """Apostrophes dropped, so that "doesn't" is one word (and a function word) instead of two."""
+    return text.replace("'", "").replace("\u2019", "")
 
 
 def identifiers(text: str) -> list[str]:
@@ -156,7 +172,7 @@ def _analyzer() -> Any:
         .filter(tantivy.Filter.remove_long(60))
         .filter(tantivy.Filter.lowercase())
         .filter(tantivy.Filter.ascii_fold())
-        .filter(tantivy.Filter.stopword("english"))
+        .filter(tantivy.Filter.custom_stopword(_FUNCTION_WORDS.split()))
         .filter(tantivy.Filter.stemmer("english"))
         .build()
     )

@@ -1,8 +1,8 @@
 """One published version of the index: verified on opening, never modified.
 
-    DIR/CURRENT              name of the live version, replaced atomically
-    DIR/<utc>-<digest>/      manifest.json and the files it names, with size and SHA-256 each
-    DIR/embeddings.sqlite    finished vectors by content; only the builder touches it
+DIR/CURRENT              name of the live version, replaced atomically
+DIR/<utc>-<digest>/      manifest.json and the files it names, with size and SHA-256 each
+DIR/embeddings.sqlite    finished vectors by content; only the builder touches it
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from indexer.articles import Article
 from indexer.chunking import ChunkLimits, heading_text, strip_markup
@@ -24,12 +25,14 @@ from indexer.errors import IndexCorrupt, IndexMismatch, IndexNotFound
 from indexer.lexical import LexicalIndex
 from indexer.source import Span
 from indexer.store import CHUNK_DTYPE, ArticleStore
+from indexer.words import WordIndex
 
 FORMAT_VERSION = 1
 
 CATALOG_FILES = ("catalog.jsonl", "articles.jsonl", "articles.idx")
-CHUNKS, VECTORS, TITLES, SIGNATURES = "chunks.bin", "vectors.faiss", "titles.faiss", "signatures.json"
-LEXICAL_CHUNKS, LEXICAL_ARTICLES = "lexical/chunks", "lexical/articles"
+CHUNKS, VECTORS, OPENINGS, GEOMETRY = "chunks.bin", "vectors.faiss", "openings.faiss", "geometry.npy"
+MEAN_NORMS = "mean_norms.npy"
+SIGNATURES, LEXICAL, WORDS = "signatures.json", "lexical", "words"
 HISTORY = "history"
 
 
@@ -111,8 +114,11 @@ class Snapshot:
         folder: its directory.
         store: catalogue and articles.
         chunks: structured array of `CHUNK_DTYPE`, one row a chunk.
-        vectors, titles: FAISS over chunks and over article titles (row = article row).
-        lexical_chunks, lexical_articles: BM25 at both levels.
+        vectors, openings: FAISS over chunks, and over each article's title and summary (row = article row).
+        geometry: the (d, d) map that stored vectors went through and query vectors have to (`indexer.geometry`).
+        mean_norms: length of the mean of each article's chunk vectors, shape (articles,).
+        lexical: BM25 over chunks.
+        words: BM25F over articles.
         signatures: signature text to the rows of the articles that hold it.
     """
 
@@ -123,11 +129,13 @@ class Snapshot:
         self.store = ArticleStore(folder)
         self.chunks = np.memmap(folder / CHUNKS, CHUNK_DTYPE, "r") if manifest.chunk_count else np.empty(0, CHUNK_DTYPE)
         self.vectors = DenseIndex(folder / VECTORS)
-        self.titles = DenseIndex(folder / TITLES)
-        self.lexical_chunks = LexicalIndex(folder / LEXICAL_CHUNKS)
-        self.lexical_articles = LexicalIndex(folder / LEXICAL_ARTICLES)
+        self.openings = DenseIndex(folder / OPENINGS)
+        self.geometry: NDArray[np.float32] = np.load(folder / GEOMETRY, allow_pickle=False)
+        self.mean_norms: NDArray[np.float32] = np.load(folder / MEAN_NORMS, allow_pickle=False)
+        self.lexical = LexicalIndex(folder / LEXICAL)
+        self.words = WordIndex(folder / WORDS, manifest.article_count)
         self.signatures: dict[str, list[int]] = json.loads((folder / SIGNATURES).read_bytes())
-        counts = (len(self.store.cards), len(self.chunks), len(self.vectors), len(self.titles))
+        counts = (len(self.store.cards), len(self.chunks), len(self.vectors), len(self.openings))
         if counts != (manifest.article_count, manifest.chunk_count, manifest.chunk_count, manifest.article_count):
             raise IndexCorrupt(f"{folder}: files and manifest disagree on counts; run `kb index` again")
 

@@ -1,6 +1,6 @@
 """The one class that answers. Free of any web framework: CLI, HTTP, MCP, connectors and evaluation all call it.
 
-    question -> views, signatures -> engine.search(scope) -> rank_candidates -> snippets -> confidence -> Answer
+question -> views, signatures -> engine.search(scope) -> rank_articles -> snippets -> confidence -> Answer
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from pathlib import Path
 
 from indexer.articles import Article
 from indexer.building import check_embedder
-from indexer.embedding import Embedder, load_embedder
-from indexer.engine import Query, RetrievalEngine
+from indexer.embedding import Embedder, Vectors, load_embedder
+from indexer.engine import Query, RetrievalEngine, Scores
 from indexer.errors import NotFound
 from indexer.lexical import analyze
 from indexer.scope import Scope
@@ -21,8 +21,8 @@ from indexer.snapshot import Snapshot, current_version
 from indexer.store import ArticleCard
 from service.answers import Answer, Question, Reason, Suggestion
 from service.decision import DecisionModel
-from service.evidence import Ranked, Weights, rank_candidates
-from service.queries import QueryViews, read_question
+from service.evidence import Ranked, Weights, rank_articles
+from service.queries import read_question
 from service.snippets import Passage, choose_snippets
 
 
@@ -74,23 +74,30 @@ class Assistant:
         self._live = self._open(Snapshot.open(self._index_dir))
         return True
 
-    def answer(self, question: Question, scope: Scope) -> Answer:
-        """Ranked articles with cited snippets, and whether they are trusted to answer `question`."""
+    def answer(self, question: Question, scope: Scope, excluded: frozenset[str] = frozenset()) -> Answer:
+        """Ranked articles with cited snippets, and whether they are trusted to answer `question`.
+
+        Args:
+            excluded: paths of articles to treat as not there.
+        """
         started = time.perf_counter()
         live = self._live
         views = read_question(question)
-        texts = list(dict.fromkeys([views.full, views.title, views.body]))
-        query = Query(self._embedder.embed(texts), views.full, views.signatures, scope)
-        ranked = rank_candidates(live.engine.search(query), live.weights)
+        vector = self._embedder.embed([views.full])[0]
+        evidence = live.engine.search(Query(vector, views.words, views.signatures, scope, excluded=excluded))
+        ranked = rank_articles(evidence, live.weights, live.engine.rarity)
         confidence = live.decision.confidence(ranked)
         terms = frozenset(analyze(views.full))
-        suggestions = tuple(self._suggest(live, item, terms) for item in ranked[: question.limit])
+        suggestions = tuple(
+            self._suggest(live, item, vector, terms, evidence.signatures.get(item.row, ()))
+            for item in ranked[: question.limit]
+        )
         return Answer(
             answered=bool(suggestions) and confidence >= live.decision.threshold,
             confidence=confidence,
             threshold=live.decision.threshold,
             suggestions=suggestions,
-            signatures=_readable(views),
+            signatures=tuple(sorted(views.signatures)),
             clarification=None,
             index_version=live.engine.snapshot.name,
             took_ms=(time.perf_counter() - started) * 1000,
@@ -114,9 +121,12 @@ class Assistant:
         check_embedder(snapshot.manifest, self._embedder)
         return _Live(RetrievalEngine(snapshot), Weights(), DecisionModel())
 
-    def _suggest(self, live: _Live, item: Ranked, terms: frozenset[str]) -> Suggestion:
-        card = item.candidate.card
-        article = live.engine.snapshot.article(card.row)
+    def _suggest(
+        self, live: _Live, item: Ranked, vector: Vectors, terms: frozenset[str], signatures: tuple[str, ...]
+    ) -> Suggestion:
+        card = live.engine.snapshot.store.cards[item.row]
+        article = live.engine.snapshot.article(item.row)
+        passages = _passages(live.engine, card, article, live.engine.chunk_scores(vector, item.row))
         return Suggestion(
             article_id=card.article_id,
             path=card.path,
@@ -127,36 +137,31 @@ class Assistant:
             confidence=card.confidence,
             products=card.products,
             score=item.score,
-            reasons=_reasons(item),
-            snippets=choose_snippets(article, _passages(live.engine.snapshot, item, article), terms),
+            reasons=_reasons(item, signatures),
+            snippets=choose_snippets(article, passages, terms),
         )
 
 
-def _passages(snapshot: Snapshot, item: Ranked, article: Article) -> list[Passage]:
-    """The candidate's chunks, the most relevant first."""
-    scores = item.candidate.chunk_scores.max(axis=0)
-    lexical = item.candidate.lexical_chunks
+def _passages(engine: RetrievalEngine, card: ArticleCard, article: Article, scores: Scores) -> list[Passage]:
+    """The article's chunks, the most relevant first."""
     passages = []
-    for offset in range(item.candidate.card.chunk_count):
-        row = item.candidate.card.first_chunk + offset
-        span = snapshot.chunk_span(row)
+    for offset in range(card.chunk_count):
+        row = card.first_chunk + offset
+        span = engine.snapshot.chunk_span(row)
         start = len(article.source.data[: span.start_byte].decode())
         end = start + len(article.source.slice(span))
-        section = article.sections[int(snapshot.chunks[row]["section"])]
-        passages.append(Passage(section, start, end, float(scores[offset]) + 0.01 * float(lexical[offset])))
+        section = article.sections[int(engine.snapshot.chunks[row]["section"])]
+        passages.append(Passage(section, start, end, float(scores[offset])))
     return sorted(passages, key=lambda passage: -passage.score)
 
 
-def _reasons(item: Ranked) -> tuple[Reason, ...]:
+def _reasons(item: Ranked, signatures: tuple[str, ...]) -> tuple[Reason, ...]:
     details = {
-        "meaning": "its text means much the same",
-        "title": "its title fits",
-        "words": "it shares rare words",
-        "error_signature": ", ".join(item.candidate.signatures),
+        "passages": "passages of it mean much the same",
+        "gist": "it is about the same subject",
+        "opening": "its title and summary fit",
+        "words": "it shares telling words",
+        "signature": ", ".join(signatures),
     }
     found = [Reason(signal, value, details[signal]) for signal, value in item.parts.items() if value > 0]
     return tuple(sorted(found, key=lambda reason: -reason.contribution))
-
-
-def _readable(views: QueryViews) -> tuple[str, ...]:
-    return tuple(sorted(views.signatures))

@@ -21,4 +21,4 @@ class DecisionModel:
         """Probability from 0 to 1; 0 where nothing was found."""
         if not ranked:
             return 0.0
-        return 1.0 / (1.0 + math.exp(-(self.bias + self.score * ranked[0].parts["meaning"])))
+        return 1.0 / (1.0 + math.exp(-(self.bias + self.score * ranked[0].score / 10)))

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from indexer.signatures import extract_signatures, signature_key
 from service.answers import Question
 
-_QUOTED = re.compile(r"^\s*(?:>|On .{5,80} wrote:\s*$|-{2,}\s*Original Message|From:\s|Sent:\s|To:\s|Cc:\s)", re.IGNORECASE)
+_QUOTED = re.compile(
+    r"^\s*(?:>|On .{5,80} wrote:\s*$|-{2,}\s*Original Message|From:\s|Sent:\s|To:\s|Cc:\s)", re.IGNORECASE
+)
 _GREETING = re.compile(
     r"^\s*(?:hi|hello|hey|dear|good (?:morning|afternoon|evening)|greetings)\b[^.!?\n]{0,40}[,.!:]*\s*$", re.IGNORECASE
 )
@@ -27,13 +29,15 @@ class QueryViews:
     Attributes:
         title: the subject, or the first sentence where there is none.
         body: the symptom-bearing part of the text.
-        full: title and body.
+        full: title and body, as one text to embed.
+        words: what the word searches read: the title twice, for it was chosen to say what matters, and the body.
         signatures: exact error signatures of everything that was sent, quoted parts and logs included.
     """
 
     title: str
     body: str
     full: str
+    words: str
     signatures: frozenset[str]
 
 
@@ -41,10 +45,10 @@ def read_question(question: Question) -> QueryViews:
     """The views of `question`. Never empty: where cleaning would leave nothing, the text stays as it came."""
     title = " ".join(question.title.split())
     body = symptom_text(question.text) or question.text.strip()
-    full = f"{title}\n{body}".strip() if body else title
+    full = f"{title.rstrip('.')}. {body}" if title and body else title or body
     raw = f"{question.title}\n{question.text}"
     signatures = frozenset(signature_key(signature) for signature in extract_signatures(raw))
-    return QueryViews(title or _first_sentence(body), body or title, full, signatures)
+    return QueryViews(title or _first_sentence(body), body or title, full, f"{title}\n{title}\n{body}", signatures)
 
 
 def symptom_text(text: str) -> str:
