@@ -1,3 +1,170 @@
+"""`kb eval run`, `compare` and `peers`. Heavy imports stand inside the commands, so that `kb --help` is instant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
 import typer
 
-app = typer.Typer()
+app = typer.Typer(no_args_is_help=True)
+
+CACHE_DIR = Path("var/eval")
+"""Indexes and articles made for evaluation, relative to the working directory. Safe to delete."""
+
+PEERS_DIR = Path("var/peers")
+"""Environments of the peers. Safe to delete."""
+
+DatasetArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="DATASET", help="Folder with queries.jsonl, qrels and articles, or BEIR files.", show_default=False
+    ),
+]
+QuietOption = Annotated[bool, typer.Option("--quiet", help="No progress and no tables, only errors and the files.")]
+SplitOption = Annotated[
+    str | None, typer.Option(help="Which qrels/SPLIT.tsv to score; by default test.", show_default=False)
+]
+ArticlesOption = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Articles to use in place of the data set's own.", show_default=False)
+]
+LimitOption = Annotated[
+    int | None,
+    typer.Option(min=1, metavar="N", help="Only the first N answerable and N unanswerable.", show_default=False),
+]
+
+
+@app.command()
+def run(
+    dataset: DatasetArgument,
+    *,
+    index_dir: Annotated[
+        Path | None,
+        typer.Option("--index", metavar="DIR", help="Index to build or reuse; by default one below var/eval."),
+    ] = None,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write all figures and every ticket as JSON.")
+    ] = None,
+    run_file: Annotated[
+        Path | None, typer.Option("--run-file", metavar="FILE", help="Write the rankings as a TREC run.")
+    ] = None,
+    split: SplitOption = None,
+    articles: ArticlesOption = None,
+    precision: Annotated[
+        Literal["int8", "fp32"] | None,
+        typer.Option(help="Number format of the model; int8 for the default model.", show_default=False),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Embedding model: a sentence-transformers name or folder.", show_default=False)
+    ] = None,
+    audience: Annotated[
+        Literal["internal", "public"] | None,
+        typer.Option(help="Ask as this audience, whatever the tickets say.", show_default=False),
+    ] = None,
+    history: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Resolved tickets to learn from first.", show_default=False)
+    ] = None,
+    leave_article_out: Annotated[
+        bool, typer.Option("--leave-article-out", help="Ask again with the labelled articles treated as not there.")
+    ] = False,
+    limit: LimitOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Ask every ticket of a data set as production would, and measure ranking, decision, citations and speed."""
+    from rich.console import Console
+
+    from eval.datasets import load_dataset
+    from eval.reporting import check_writable, print_run, report_as_dict, trec_run, write_json, write_text
+    from eval.runner import Setup, run_evaluation
+    from eval.summary import summarise
+    from indexer.embedding import DEFAULT_MODEL, Precision
+    from indexer.metadata import Audience
+    from indexer.progress import reporter_for
+
+    for file in filter(None, (json_file, run_file)):
+        check_writable(file)
+    setup = Setup(
+        cache_dir=CACHE_DIR,
+        index_dir=index_dir,
+        precision=Precision(precision) if precision else None,
+        model=model or DEFAULT_MODEL,
+        audience=Audience(audience) if audience else None,
+        history=history,
+        leave_article_out=leave_article_out,
+    )
+    data = load_dataset(dataset, CACHE_DIR, split, articles)
+    errors = Console(stderr=True)
+    with reporter_for(errors, quiet) as progress:
+        result = run_evaluation(data.first(limit) if limit else data, setup, progress=progress)
+    summary = summarise(result)
+    if json_file:
+        write_json(json_file, report_as_dict(result, summary))
+    if run_file:
+        write_text(run_file, trec_run(result))
+    for problem in result.problems:
+        errors.print(f"kb: note: {problem}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    if not quiet:
+        print_run(result, summary, Console())
+
+
+@app.command()
+def compare(
+    first: Annotated[Path, typer.Argument(metavar="A.json", help="Report of the run to compare with.")],
+    second: Annotated[Path, typer.Argument(metavar="B.json", help="Report of the run that may be better.")],
+    *,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write the comparison as JSON.")
+    ] = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Compare two reports of `kb eval run --json` ticket by ticket, with intervals of the differences."""
+    from rich.console import Console
+
+    from eval.comparing import compare_reports, load_report, print_comparison
+    from eval.reporting import write_json
+
+    comparison = compare_reports(load_report(first), load_report(second))
+    if json_file:
+        write_json(json_file, comparison.as_dict())
+    for problem in comparison.problems:
+        Console(stderr=True).print(
+            f"kb: note: {problem}", style="yellow", markup=False, highlight=False, soft_wrap=True
+        )
+    if not quiet:
+        print_comparison(comparison, (str(first), str(second)), Console())
+
+
+@app.command()
+def peers(
+    dataset: DatasetArgument,
+    *,
+    names: Annotated[
+        str, typer.Option("--peers", metavar="NAMES", help="Which systems to run beside ours, with commas between.")
+    ] = "txtai,haystack,faiss",
+    out_dir: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Where peers.md and peers.json are written.")
+    ] = Path("var/eval/peers"),
+    split: SplitOption = None,
+    articles: ArticlesOption = None,
+    limit: LimitOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Run other retrieval systems on the same articles and tickets, each in its own environment, and compare.
+
+    The first run makes the environments below var/peers (about 1.5 GB each).
+    """
+    from rich.console import Console
+
+    from eval.datasets import load_dataset
+    from eval.peers.sidebyside import parse_peers, print_standings, run_side_by_side, write_reports
+    from indexer.progress import reporter_for
+
+    chosen = parse_peers(names)
+    data = load_dataset(dataset, CACHE_DIR, split, articles)
+    data = data.first(limit) if limit else data
+    with reporter_for(Console(stderr=True), quiet) as progress:
+        standings = run_side_by_side(data, chosen, out_dir / "work", PEERS_DIR, progress)
+    files = write_reports(data, standings, out_dir)
+    if not quiet:
+        print_standings(standings, Console())
+        Console().print(f"written: {files[0]}, {files[1]}", highlight=False, soft_wrap=True)

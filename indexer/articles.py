@@ -18,6 +18,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from mdit_py_plugins.front_matter import front_matter_plugin
 from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError
 
 from indexer.errors import ArticleError
 from indexer.metadata import Audience, LooseFrontMatter
@@ -181,11 +182,17 @@ def _front_matter(path: str, tokens: list[Token]) -> LooseFrontMatter:
 def _validate(path: str, content: str) -> LooseFrontMatter:
     values = load_yaml(path, content)
     try:
-        return LooseFrontMatter.model_validate(values)
+        meta = LooseFrontMatter.model_validate(values)
+        meta.model_dump_json()
+    except PydanticSerializationError as error:
+        raise ArticleError(
+            path, 2, "front matter holds half of a surrogate pair; write the character itself"
+        ) from error
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         key = str(first["loc"][0])
         raise ArticleError(path, line_of_key(content, key), f"front matter `{key}`: {first['msg']}") from error
+    return meta
 
 
 def load_yaml(path: str, content: str) -> dict[str, Any]:
@@ -245,7 +252,9 @@ def _sections(source: SourceText, tokens: list[Token], title: str) -> Iterator[S
             stack.append((level, name))
             heading, blocks, first_line = (level, name), [], begin + 1
         elif token.type in _LEAVES and not (blocks and source.line_start(begin + 1) < blocks[-1].end):
-            blocks.append(_block(source, token.type.removesuffix("_open"), begin, end))
+            block = _block(source, token.type.removesuffix("_open"), begin, end)
+            if block.start < block.end:  # U+2028 alone is a paragraph to CommonMark, and no text to anybody else
+                blocks.append(block)
     if section := finish(source.line_count):
         yield section
 

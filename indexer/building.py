@@ -27,23 +27,27 @@ from indexer.chunking import Chunk, ChunkLimits, chunk_article, heading_text, st
 from indexer.dense import IndexType, build_dense, choose_type
 from indexer.embedding import Embedder
 from indexer.errors import ArticleError, IndexBusy, IndexCorrupt, IndexMismatch, IndexNotFound, KBError
-from indexer.geometry import fit_transform, transform
+from indexer.geometry import fit_transform, raw_scales, self_similarity, transform
+from indexer.history import ResolvedTickets, read_tickets, write_history
 from indexer.lexical import LexicalDocument, build_lexical, product_terms
 from indexer.metadata import Audience
 from indexer.signatures import Signature, extract_signatures, signature_key
 from indexer.snapshot import (
     CHUNKS,
     FORMAT_VERSION,
-    HISTORY,
     GEOMETRY,
+    HISTORY,
     LEXICAL,
     MEAN_NORMS,
     OPENINGS,
+    RAW_SCALES,
     SIGNATURES,
+    STATISTICS,
     VECTORS,
     WORDS,
     FileRecord,
     Manifest,
+    Snapshot,
     current_version,
     file_record,
 )
@@ -107,8 +111,12 @@ def build_index(
     embedder: Embedder,
     options: BuildOptions | None = None,
     progress: Progress = lambda stage, done, total: None,
+    tickets: ResolvedTickets | None = None,
 ) -> BuildReport:
     """Index every article below `source_dir` and publish the result in `index_dir`.
+
+    Args:
+        tickets: a history to learn from in place of the one that the live version holds.
 
     Raises:
         NothingPublished: no article was found, or `options.strict` and a file is malformed.
@@ -124,7 +132,8 @@ def build_index(
                 "nothing published, because --strict was given:\n" + "\n".join(f"  {error}" for error in errors)
             )
         if not articles:
-            raise NothingPublished(f"no Markdown article in {source_dir}; nothing published")
+            faults = "".join(f"\n  {error}" for error in errors)
+            raise NothingPublished(f"no article that can be read in {source_dir}; nothing published{faults}")
         limits = _fit_limits(options.limits, embedder)
         chunked = [(article, chunk_article(article, limits, embedder.count_tokens)) for article in articles]
         cache = EmbeddingCache(index_dir / "embeddings.sqlite", embedder.fingerprint)
@@ -133,10 +142,10 @@ def build_index(
             openings = [opening_text(article) for article in articles]
             embedded = _embed(cache, embedder, [*texts, *openings], progress)
             before = _cards_before(index_dir)
+            tickets = tickets if tickets is not None else _history_before(index_dir, embedder)
             building = _fresh_folder(index_dir)
             progress("writing", 0, 1)
-            kind = _write_version(building, chunked, cache, texts, openings, options)
-            _carry_history(index_dir, building)
+            kind = _write_version(building, chunked, cache, texts, openings, options, tickets)
             manifest = _manifest(building, embedder, kind, limits, len(articles), len(texts))
             version = _publish(index_dir, building, manifest)
             cache.keep_only(cache.key(text) for text in [*texts, *openings])
@@ -157,6 +166,36 @@ def build_index(
         reused=len(set(texts) | set(openings)) - embedded,
         duration_s=time.monotonic() - started,
     )
+
+
+def publish_history(index_dir: Path, embedder: Embedder, tickets: ResolvedTickets) -> tuple[str, tuple[str, ...]]:
+    """Publish the live version again, with what `tickets` say in place of what was learned before.
+
+    Returns:
+        The new version's name, and the linked paths that the index does not hold.
+
+    Raises:
+        IndexNotFound, IndexCorrupt, IndexMismatch, IndexBusy.
+    """
+    with _lock(index_dir):
+        live = Snapshot.open(index_dir)
+        check_embedder(live.manifest, embedder)
+        building = _fresh_folder(index_dir)
+        for name in live.manifest.files:
+            if not name.startswith(f"{HISTORY}/"):
+                (building / name).parent.mkdir(parents=True, exist_ok=True)
+                os.link(live.folder / name, building / name)
+        cards = live.store.cards
+        vectors = live.vectors.vectors(np.arange(len(live.chunks)))
+        means = np.add.reduceat(vectors, [card.first_chunk for card in cards])
+        paths = [card.path for card in cards]
+        write_history(building / HISTORY, tickets, paths, means, live.geometry)
+        manifest = _manifest(
+            building, embedder, live.manifest.index_type, live.manifest.limits, len(cards), len(live.chunks)
+        )
+        version = _publish(index_dir, building, manifest)
+    unknown = {path for links in tickets.links for path in links} - set(paths)
+    return version, tuple(sorted(unknown))
 
 
 def _read_all(
@@ -203,6 +242,7 @@ def _write_version(
     texts: list[str],
     openings: list[str],
     options: BuildOptions,
+    tickets: ResolvedTickets | None,
 ) -> IndexType:
     cards: list[ArticleCard] = []
     rows: list[tuple[int, ...]] = []
@@ -216,14 +256,19 @@ def _write_version(
     raw = cache.read([cache.key(text) for text in texts])
     geometry = fit_transform(raw)
     vectors = transform(raw, geometry)
-    del raw
-    means = np.add.reduceat(vectors, [card.first_chunk for card in cards]) / [[card.chunk_count] for card in cards]
+    means = np.add.reduceat(vectors, [card.first_chunk for card in cards])
+    means /= np.array([[card.chunk_count] for card in cards], np.float32)
+    norms = np.linalg.norm(means, axis=1)
+    heads = transform(cache.read([cache.key(text) for text in openings]), geometry)
     np.save(folder / GEOMETRY, geometry)
-    np.save(folder / MEAN_NORMS, np.linalg.norm(means, axis=1).astype(np.float32))
+    np.save(folder / MEAN_NORMS, norms.astype(np.float32))
+    np.save(folder / RAW_SCALES, raw_scales(raw, vectors, geometry))
+    (folder / STATISTICS).write_text(json.dumps({"self_similarity": self_similarity(heads, means)}))
     kind = choose_type(options.index_type, len(texts))
     build_dense(folder / VECTORS, vectors, kind)
-    heads = transform(cache.read([cache.key(text) for text in openings]), geometry)
     build_dense(folder / OPENINGS, heads, IndexType.FLAT)
+    if tickets is not None:
+        write_history(folder / HISTORY, tickets, [card.path for card in cards], means, geometry)
     build_lexical(folder / LEXICAL, _chunk_documents(chunked))
     build_words(folder / WORDS, (_article_text(article) for article, _ in chunked))
     (folder / SIGNATURES).write_text(json.dumps(_signature_table(chunked), sort_keys=True, ensure_ascii=False))
@@ -306,14 +351,15 @@ def _fresh_folder(index_dir: Path) -> Path:
     return folder
 
 
-def _carry_history(index_dir: Path, building: Path) -> None:
-    """Take over what was learned from resolved tickets: it names articles by path, so it survives a rebuild."""
+def _history_before(index_dir: Path, embedder: Embedder) -> ResolvedTickets | None:
+    """What was learned from resolved tickets: it names articles by path, so it survives a rebuild by the same model."""
     try:
-        old = index_dir / current_version(index_dir) / HISTORY
-    except (IndexNotFound, IndexCorrupt):
-        return
-    if old.is_dir():
-        shutil.copytree(old, building / HISTORY)
+        folder = index_dir / current_version(index_dir)
+        if Manifest.read(folder).fingerprint != embedder.fingerprint or not (folder / HISTORY).is_dir():
+            return None
+        return read_tickets(folder / HISTORY)
+    except (IndexNotFound, IndexCorrupt, IndexMismatch, OSError, ValueError):
+        return None
 
 
 def _manifest(
@@ -346,7 +392,8 @@ def _publish(index_dir: Path, building: Path, manifest: Manifest) -> str:
     _flush(index_dir)
     versions = sorted(path for path in index_dir.iterdir() if (path / "manifest.json").is_file())
     for old in versions[:-_KEPT_VERSIONS]:
-        shutil.rmtree(old)
+        if old.name != version:  # whose stamp is the oldest if the clock was set back
+            shutil.rmtree(old)
     return version
 
 

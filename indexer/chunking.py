@@ -14,6 +14,10 @@ from indexer.articles import Article, Block, Section
 from indexer.sentences import split_lines, split_sentences
 from indexer.source import Span
 
+_SPECIAL_TOKENS = 2
+_LEAST_ROOM = 32
+"""Tokens that a chunk keeps for its own words, however long its heading path is."""
+
 CountTokens = Callable[[Sequence[str]], list[int]]
 """Token counts of texts by the embedder's own tokeniser, special tokens not counted."""
 
@@ -60,11 +64,16 @@ class Chunk:
 
 def chunk_article(article: Article, limits: ChunkLimits, count_tokens: CountTokens) -> list[Chunk]:
     """The chunks of `article`, in reading order. At least one: an article of headings alone has its first section's."""
-    return [
-        _chunk(article, number, section, start, end)
-        for number, section in enumerate(article.sections)
-        for start, end in _pack(article, section, limits, count_tokens)
-    ]
+    chunks = []
+    for number, section in enumerate(article.sections):
+        if not section.blocks:
+            continue
+        head, head_tokens = _fit_heading(heading_text(section.heading_path), limits, count_tokens)
+        room = limits.max_tokens - _SPECIAL_TOKENS - head_tokens
+        for start, end in _pack(article, section, room, limits.target_tokens, count_tokens):
+            body = strip_markup(article.source.text[start:end])
+            chunks.append(Chunk(number, article.source.span(start, end), f"{head}\n{body}"))
+    return chunks
 
 
 def strip_markup(markdown: str) -> str:
@@ -79,35 +88,36 @@ def heading_text(heading_path: Sequence[str]) -> str:
     return " > ".join(heading_path)
 
 
-def _chunk(article: Article, number: int, section: Section, start: int, end: int) -> Chunk:
-    body = strip_markup(article.source.text[start:end])
-    return Chunk(number, article.source.span(start, end), f"{heading_text(section.heading_path)}\n{body}")
+def _fit_heading(head: str, limits: ChunkLimits, count_tokens: CountTokens) -> tuple[str, int]:
+    """`head` and its tokens, cut short where it would leave a chunk less than `_LEAST_ROOM` for its own words."""
+    most = max(1, limits.max_tokens - _SPECIAL_TOKENS - _LEAST_ROOM)
+    while (size := count_tokens([head])[0]) > most:
+        head = head[: min(len(head) - 1, len(head) * most // size)].rstrip()
+    return head, size
 
 
 def _pack(
-    article: Article, section: Section, limits: ChunkLimits, count_tokens: CountTokens
+    article: Article, section: Section, room: int, target: int, count_tokens: CountTokens
 ) -> Iterator[tuple[int, int]]:
     text = article.source.text
     blocks = section.blocks
-    if not blocks:
-        return
-    head, *sizes = count_tokens(
-        [heading_text(section.heading_path), *(strip_markup(text[block.start : block.end]) for block in blocks)]
-    )
-    special_tokens = 2
-    room = max(32, limits.max_tokens - special_tokens - head)
-    target = min(room, limits.target_tokens)
+    # Between two blocks there may be text that is in neither, such as link definitions.
+    starts = [blocks[0].start, *(block.end for block in blocks[:-1])]
+    gaps = count_tokens([strip_markup(text[a : block.start]) for a, block in zip(starts, blocks, strict=True)])
+    sizes = count_tokens([strip_markup(text[block.start : block.end]) for block in blocks])
+    target = min(room, target)
     start, end, used = -1, -1, 0
-    for block, size in zip(blocks, sizes, strict=True):
-        if start >= 0 and used + size > target:
+    for block, gap, size in zip(blocks, gaps, sizes, strict=True):
+        if start >= 0 and used + gap + size > target:
             yield start, end
             start, used = -1, 0
         if size > room:
             yield from _split(text, block, room, count_tokens)
             continue
         if start < 0:
-            start = block.start
-        end, used = block.end, used + size
+            start, end, used = block.start, block.end, size
+        else:
+            end, used = block.end, used + gap + size
     if start >= 0:
         yield start, end
 
@@ -132,17 +142,21 @@ def _split(text: str, block: Block, room: int, count_tokens: CountTokens) -> Ite
 
 
 def _split_words(text: str, start: int, end: int, room: int, count_tokens: CountTokens) -> Iterator[tuple[int, int]]:
-    """Cut one overlong line so that each piece fits: at white space, or at `room` characters where there is none.
-
-    A piece of `room` characters can never hold more than `room` word pieces.
-    """
+    """Cut one overlong line so that each piece fits: at white space, or inside a word where there is none."""
     words = [
-        (cut, min(cut + room, match.end()))
-        for match in re.finditer(r"\S+", text[:end][start:])
+        (start + cut, start + min(cut + room, match.end()))
+        for match in re.finditer(r"\S+", text[start:end])
         for cut in range(match.start(), match.end(), room)
     ]
-    words = [(start + a, start + b) for a, b in words]
     sizes = count_tokens([text[a:b] for a, b in words])
+    while max(sizes) > room and any(b - a > 1 and size > room for (a, b), size in zip(words, sizes, strict=True)):
+        # One character can be several tokens: a Hangul syllable is taken apart into its letters.
+        words = [
+            piece
+            for (a, b), size in zip(words, sizes, strict=True)
+            for piece in ([(a, (a + b) // 2), ((a + b) // 2, b)] if size > room and b - a > 1 else [(a, b)])
+        ]
+        sizes = count_tokens([text[a:b] for a, b in words])
     begin, stop, used = -1, -1, 0
     for (a, b), size in zip(words, sizes, strict=True):
         if begin >= 0 and used + size > room:

@@ -1,3 +1,167 @@
+"""`kb index`, `kb verify` and `kb lint`. Heavy imports stand inside the commands, so that `kb --help` is instant."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
 import typer
 
+from indexer.errors import InputError, KBError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from indexer.building import BuildReport
+
 app = typer.Typer()
+
+DEFAULT_SOURCE = Path("kb_articles")
+DEFAULT_INDEX = Path("var/index")
+
+SourceArgument = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of Markdown articles.", show_default=True)]
+IndexOption = Annotated[Path, typer.Option("--index", metavar="DIR", help="Where the index is published.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Write the result as JSON on standard output.")]
+
+
+@app.command()
+def index(
+    source: SourceArgument = DEFAULT_SOURCE,
+    *,
+    index_dir: IndexOption = DEFAULT_INDEX,
+    audience: Annotated[
+        Literal["public", "internal"], typer.Option(help="Audience of articles that name none.")
+    ] = "internal",
+    strict: Annotated[bool, typer.Option("--strict", help="Publish nothing if any file is malformed.")] = False,
+    model: Annotated[
+        str | None, typer.Option(help="Embedding model: a sentence-transformers name or folder.", show_default=False)
+    ] = None,
+    precision: Annotated[
+        Literal["int8", "fp32"] | None,
+        typer.Option(help="Number format of the model; int8 for the default model.", show_default=False),
+    ] = None,
+    index_type: Annotated[
+        Literal["auto", "flat", "sqfp16", "hnsw", "ivf"],
+        typer.Option("--index-type", help="FAISS layout; auto picks by size."),
+    ] = "auto",
+    watch: Annotated[bool, typer.Option("--watch", help="Index again on every change, until Ctrl-C.")] = False,
+    as_json: JsonOption = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no summary, only errors.")] = False,
+) -> None:
+    """Index a folder of Markdown articles and publish the result atomically.
+
+    Exit status: 0 published; 1 published, but without the malformed files listed; 2 nothing published.
+    """
+    from rich.console import Console
+
+    from indexer.building import BuildOptions, build_index
+    from indexer.dense import IndexType
+    from indexer.embedding import DEFAULT_MODEL, Precision, load_embedder
+    from indexer.metadata import Audience
+    from indexer.progress import reporter_for
+
+    _require_folder(source)
+    console = Console(stderr=True)
+    options = BuildOptions(default_audience=Audience(audience), strict=strict, index_type=IndexType(index_type))
+    embedder = load_embedder(model or DEFAULT_MODEL, Precision(precision) if precision else None)
+
+    def build() -> BuildReport:
+        with reporter_for(console, quiet) as progress:
+            report = build_index(source, index_dir, embedder, options, progress)
+        _show_report(console, report, as_json, quiet)
+        return report
+
+    if not watch:
+        raise typer.Exit(1 if build().errors else 0)
+
+    from indexer.watching import watch_articles
+
+    def rebuild() -> None:
+        try:
+            build()
+        except KBError as error:
+            console.print(f"kb: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        if not quiet:
+            console.print(f"watching {source}; Ctrl-C ends", style="dim", markup=False, highlight=False)
+
+    watch_articles(source, index_dir, rebuild)
+
+
+@app.command()
+def verify(
+    index_dir: IndexOption = DEFAULT_INDEX,
+    source: Annotated[
+        Path | None, typer.Option("--source", metavar="DIR", help="Compare the index with this folder as well.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Re-derive every checksum, chunk position and article version of the live index, and say what differs.
+
+    Exit status: 0 sound; 1 something differs; 2 no index to verify.
+    """
+    from indexer.verify import verify_index
+
+    if source is not None:
+        _require_folder(source)
+    result = verify_index(index_dir, source)
+    if as_json:
+        print(json.dumps(result.as_dict(), ensure_ascii=False, indent=1))
+    else:
+        for problem in result.problems:
+            print(f"{problem.where}: {problem.what}")
+        state = "sound" if result.sound else f"{len(result.problems)} problems"
+        print(
+            f"{result.version or index_dir}: {state} ({result.files} files, {result.articles} articles, "
+            f"{result.chunks} chunks checked)"
+        )
+    raise typer.Exit(0 if result.sound else 1)
+
+
+@app.command()
+def lint(source: SourceArgument = DEFAULT_SOURCE, as_json: JsonOption = False) -> None:
+    """Hold every article to the rules of docs/articles.md.
+
+    Prints `path:line: rule: message` for each breach; warnings are marked as such. Exit status: 0 no breach (warnings
+    allowed); 1 breaches; 2 no such folder.
+    """
+    from indexer.linting import Severity, lint_articles
+
+    _require_folder(source)
+    result = lint_articles(source)
+    breaches = [item for item in result.findings if item.severity is Severity.BREACH]
+    warnings = len(result.findings) - len(breaches)
+    if as_json:
+        print(json.dumps(result.as_dict(), ensure_ascii=False, indent=1))
+    else:
+        for item in result.findings:
+            print(item)
+        print(f"{result.article_count} articles: {len(breaches)} breaches, {warnings} warnings", file=sys.stderr)
+    raise typer.Exit(1 if breaches else 0)
+
+
+def _require_folder(folder: Path) -> None:
+    if not folder.is_dir():
+        raise InputError(f"{folder} is not a folder; name the one that holds the Markdown articles")
+
+
+def _show_report(console: Console, report: BuildReport, as_json: bool, quiet: bool) -> None:
+    from indexer.building import describe
+
+    if as_json:
+        print(json.dumps(describe(report), ensure_ascii=False, indent=1), flush=True)
+    for error in report.errors:
+        print(error, file=sys.stderr)
+    if quiet or as_json:
+        return
+    lines = [
+        f"{report.article_count} articles in {report.chunk_count} chunks "
+        f"({len(report.added)} added, {len(report.changed)} changed, {len(report.removed)} removed)",
+        f"{report.embedded} vectors embedded, {report.reused} reused, {report.duration_s:.1f} s",
+        f"published {report.version}",
+    ]
+    if report.errors:
+        lines.append(f"{len(report.errors)} malformed files are not in the index")
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -104,7 +104,7 @@ def build_dense(file: Path, vectors: Vectors, kind: IndexType) -> None:
     """Write a FAISS inner-product index over unit `vectors`, shape (n, d)."""
     faiss = _faiss()
     count, dimensions = vectors.shape
-    lists = max(1, int(4 * count**0.5))
+    lists = max(1, min(int(4 * count**0.5), count // 39))  # k-means wants 39 points a list
     factory = {
         IndexType.FLAT: "Flat",
         IndexType.SQFP16: "SQfp16",

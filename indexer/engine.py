@@ -7,8 +7,7 @@ measured along with them: it tells what an ordinary article scores for this very
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 
 import numpy as np
@@ -60,7 +59,10 @@ class Signals:
         gist: cosine with the article's mean chunk.
         opening: cosine with title and summary.
         words: BM25F.
-        coverage: share of the question's word weight that the article holds, 0 to 1.
+        coverage: the article's BM25F as a share of the most that the question's words could give any article, 0 to 1.
+        likeness: cosine of the best chunk before the corpus' geometry: plain closeness of meaning, comparable between
+            corpora.
+        prototype, votes: what similar resolved tickets say (`indexer.history`); zeros without a history.
     """
 
     rows: Rows
@@ -69,6 +71,9 @@ class Signals:
     opening: Scores
     words: Scores
     coverage: Scores
+    likeness: Scores
+    prototype: Scores
+    votes: Scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +82,17 @@ class Evidence:
 
     Attributes:
         signatures: for a candidate's row, the question's signatures that the article holds.
+        similar_tickets: for a candidate's row, how many of the most similar resolved tickets it resolved.
+        trust: 0 to 1, how far the history as a whole is to be believed; 0 without one.
+        self_similarity: how much alike the corpus' articles are among themselves, as a cosine.
     """
 
     candidates: Signals
     background: Signals
     signatures: dict[int, tuple[str, ...]]
+    similar_tickets: dict[int, int]
+    trust: float
+    self_similarity: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,37 +113,52 @@ class RetrievalEngine:
         self._article_of: Rows = np.asarray(snapshot.chunks["article"], np.int64)
         self._first_chunk = np.array([card.first_chunk for card in snapshot.store.cards], np.int64)
         self._chunk_count = np.array([card.chunk_count for card in snapshot.store.cards], np.int64)
+        self._inverse: Vectors = np.linalg.inv(snapshot.geometry.astype(np.float64)).astype(np.float32)
         self._paths = {card.path: card.row for card in snapshot.store.cards}
         self._view = lru_cache(maxsize=256)(self._make_view)
 
-    def search(self, query: Query, extra: Sequence[int] = ()) -> Evidence:
-        """Evidence about every article of the scope that any search proposes.
-
-        Args:
-            extra: rows of further articles to consider, such as those that resolved similar tickets. Rows outside the
-                scope are passed over.
-        """
+    def search(self, query: Query) -> Evidence:
+        """Evidence about every article of the scope that any search, or a similar resolved ticket, proposes."""
         snapshot, view = self.snapshot, self._view(query.scope)
         vector = transform(query.vector[None, :], snapshot.geometry)[0]
-        terms = analyze(query.text)
-        words = snapshot.words.scores(terms)
+        weights = snapshot.words.query_weights(analyze(query.text))
+        words = snapshot.words.scores(weights)
+        tickets = snapshot.history.evidence(vector) if snapshot.history else None
         signatures = self._signatures(query.signatures, view.mask)
-        rows: set[int] = {*signatures, *(row for row in extra if view.mask[row])}
-        rows.update(_best(np.where(view.mask, words, 0.0), query.limit))
+        rows: set[int] = {*signatures, *_best(words * view.mask, query.limit)}
+        if tickets is not None:
+            rows.update(_best(tickets.votes * view.mask, query.limit))
+            rows.update(_best(np.maximum(tickets.prototype, 0.0) * view.mask, query.limit))
         # An article has several chunks among the best, so the passage searches look deeper.
         chunks = [row for row, _ in snapshot.lexical.search(query.text, query.scope, 2 * query.limit)]
         chunks.extend(snapshot.vectors.search(vector[None, :], view.chunks, 4 * query.limit)[0].rows.tolist())
         rows.update(self._article_of[chunks].tolist() if chunks else ())
         rows.update(snapshot.openings.search(vector[None, :], view.articles, query.limit)[0].rows.tolist())
         hidden = {self._paths[path] for path in query.excluded if path in self._paths}
-        weights = snapshot.words.query_weights(terms)
         candidates = np.array(sorted(rows - hidden), np.int64)
         background = view.sample[~np.isin(view.sample, list(hidden))] if hidden else view.sample
-        both = self._measure(vector, words, weights, np.concatenate([candidates, background]))
+        measured = np.concatenate([candidates, background])
+        passages, gist, likeness = self._compare(vector, self._inverse @ query.vector, measured)
+        none = np.zeros(len(measured), np.float32)
+        both = Signals(
+            rows=measured,
+            passages=passages,
+            gist=gist,
+            opening=snapshot.openings.vectors(measured) @ vector,
+            words=words[measured],
+            coverage=words[measured] / np.float32(max(1e-9, snapshot.words.most(weights))),
+            likeness=likeness,
+            prototype=none if tickets is None else tickets.prototype[measured],
+            votes=none if tickets is None else tickets.votes[measured],
+        )
+        counts = [] if tickets is None else candidates[tickets.counts[candidates] > 0].tolist()
         return Evidence(
-            _take(both, slice(0, len(candidates))),
-            _take(both, slice(len(candidates), None)),
-            {row: found for row, found in signatures.items() if row not in hidden},
+            candidates=_take(both, slice(0, len(candidates))),
+            background=_take(both, slice(len(candidates), None)),
+            signatures={row: found for row, found in signatures.items() if row not in hidden},
+            similar_tickets={} if tickets is None else {row: int(tickets.counts[row]) for row in counts},
+            trust=0.0 if tickets is None else tickets.trust,
+            self_similarity=snapshot.self_similarity,
         )
 
     def chunk_scores(self, vector: Vectors, row: int) -> Scores:
@@ -152,14 +178,20 @@ class RetrievalEngine:
         count = max(2, len(self.snapshot.store.cards))
         return float(np.log(count / held) / np.log(count)) if held else 0.0
 
-    def _measure(self, vector: Vectors, words: Scores, weights: dict[str, float], rows: Rows) -> Signals:
+    def _compare(self, vector: Vectors, raw_vector: Vectors, rows: Rows) -> tuple[Scores, Scores, Scores]:
+        """Cosines of the question with the articles at `rows`, from all of their chunks: passages, gist, likeness.
+
+        Args:
+            vector: the question in the corpus' geometry.
+            raw_vector: the question taken back through it, for cosines as the embedder has them.
+        """
         if len(rows) == 0:
             none: Scores = np.empty(0, np.float32)
-            return Signals(rows, none, none, none, none, none)
+            return none, none, none
         counts = self._chunk_count[rows]
         starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-        chunk_rows = np.repeat(self._first_chunk[rows] - starts, counts) + np.arange(int(counts.sum()))
-        cosines: Scores = self.snapshot.vectors.vectors(chunk_rows) @ vector
+        chunks = np.repeat(self._first_chunk[rows] - starts, counts) + np.arange(int(counts.sum()))
+        cosines, raw = (self.snapshot.vectors.vectors(chunks) @ np.stack([vector, raw_vector], axis=1)).T
         table = np.full((len(rows), int(counts.max())), -np.inf, np.float32)
         table[np.repeat(np.arange(len(rows)), counts), np.arange(len(cosines)) - np.repeat(starts, counts)] = cosines
         top = min(_TOP_PASSAGES, table.shape[1])
@@ -167,14 +199,8 @@ class RetrievalEngine:
         kept = np.isfinite(best)
         passages = np.where(kept, best, 0.0).sum(axis=1) / kept.sum(axis=1)
         gist = np.add.reduceat(cosines, starts) / counts / np.maximum(self.snapshot.mean_norms[rows], 1e-6)
-        return Signals(
-            rows,
-            passages.astype(np.float32),
-            gist.astype(np.float32),
-            self.snapshot.openings.vectors(rows) @ vector,
-            words[rows],
-            self.snapshot.words.matched(weights, rows),
-        )
+        likeness = np.maximum.reduceat(raw * self.snapshot.raw_scales[chunks], starts)
+        return passages.astype(np.float32), gist.astype(np.float32), likeness.astype(np.float32)
 
     def _signatures(self, wanted: frozenset[str], mask: Mask) -> dict[int, tuple[str, ...]]:
         found: dict[int, list[str]] = {}
@@ -203,11 +229,4 @@ def _best(scores: Scores, limit: int) -> list[int]:
 
 
 def _take(signals: Signals, part: slice) -> Signals:
-    return Signals(
-        signals.rows[part],
-        signals.passages[part],
-        signals.gist[part],
-        signals.opening[part],
-        signals.words[part],
-        signals.coverage[part],
-    )
+    return Signals(*(getattr(signals, field.name)[part] for field in fields(Signals)))

@@ -1,16 +1,16 @@
 """Every error a user can cause, in one tree. The command line turns them into exit status 2, the API into problem+json.
 
-    KBError
-    ├── ArticleError        one file cannot be read as an article
-    ├── IndexNotFound       no published index at the given place
-    ├── IndexCorrupt        the files differ from what was published
-    ├── IndexMismatch       built with something else than what is configured now
-    ├── IndexBusy           somebody else is publishing
-    ├── ModelError          embedding weights missing or altered
-    ├── DatasetError        an evaluation data set or history cannot be read
-    ├── SettingsError       the configuration contradicts itself
-    ├── InputError          a query or ticket that cannot be answered as it is
-    └── NotFound            no such article in the caller's scope
+KBError
+├── ArticleError        one file cannot be read as an article
+├── IndexNotFound       no published index at the given place
+├── IndexCorrupt        the files differ from what was published
+├── IndexMismatch       built with something else than what is configured now
+├── IndexBusy           somebody else is publishing
+├── ModelError          embedding weights missing or altered
+├── DatasetError        an evaluation data set or history cannot be read
+├── SettingsError       the configuration contradicts itself
+├── InputError          a query or ticket that cannot be answered as it is
+└── NotFound            no such article in the caller's scope
 """
 
 from __future__ import annotations

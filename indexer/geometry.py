@@ -38,3 +38,30 @@ def transform(vectors: Vectors, matrix: NDArray[np.float32]) -> Vectors:
     mapped = vectors @ matrix
     norms = np.linalg.norm(mapped, axis=1, keepdims=True)
     return np.asarray(mapped / np.maximum(norms, 1e-12), np.float32)
+
+
+def raw_scales(raw: Vectors, mapped: Vectors, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What makes cosines before the map recoverable from vectors after it: shape (n,).
+
+    `raw @ q` equals `(mapped @ (inverse(matrix) @ q)) * raw_scales`, so the original vectors need not be kept.
+    """
+    scales: NDArray[np.float32] = np.linalg.norm(raw @ matrix, axis=1).astype(np.float32)
+    return scales
+
+
+def self_similarity(openings: Vectors, means: Vectors) -> float:
+    """How much alike a corpus' articles are: the mean, over articles, of the best cosine between what one says it is
+    about and the mean vector of any *other*. Questions that fit no article score about here.
+
+    Args:
+        openings: unit vectors of title and summary, shape (articles, d).
+        means: mean chunk vectors, shape (articles, d), of any length.
+    """
+    count = len(openings)
+    if count < 2:
+        return 0.5
+    unit = means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-9)
+    rows = np.arange(0, count, max(1, count // 1000))
+    cosines = openings[rows] @ unit.T
+    cosines[np.arange(len(rows)), rows] = -1.0
+    return float(cosines.max(axis=1).mean())

@@ -1,7 +1,8 @@
 """Passage-level BM25 by tantivy: one document a chunk.
 
 The analyser splits at everything but letters and digits, lower-cases, folds accents, drops English function words and
-stems; it serves the article-level index (`indexer.words`), snippets and highlights too. Identifiers survive whole in a field of their own (`ORA-12154`, `ERR_CERT_AUTHORITY_INVALID`), besides in parts.
+stems; it serves the article-level index (`indexer.words`), snippets and highlights too. Identifiers survive whole in a
+field of their own (`ORA-12154`, `ERR_CERT_AUTHORITY_INVALID`), besides in parts.
 User text never reaches a query parser: terms are built one by one.
 """
 

@@ -27,9 +27,7 @@ class ArticleType(StrEnum):
     COMMUNICATION = "communication"
 
 
-INTERNAL_TYPES = frozenset(
-    {ArticleType.RUNBOOK, ArticleType.TRIAGE, ArticleType.INCIDENT, ArticleType.COMMUNICATION}
-)
+INTERNAL_TYPES = frozenset({ArticleType.RUNBOOK, ArticleType.TRIAGE, ArticleType.INCIDENT, ArticleType.COMMUNICATION})
 
 
 class Confidence(StrEnum):

@@ -45,15 +45,11 @@ class OnnxEmbedder:
         options.intra_op_num_threads = threads or (os.cpu_count() or 1)
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        self._session = onnxruntime.InferenceSession(
-            str(model_file), options, providers=["CPUExecutionProvider"]
-        )
+        self._session = onnxruntime.InferenceSession(str(model_file), options, providers=["CPUExecutionProvider"])
         self._tokenizer = load_default_tokenizer()
         self._counter = load_default_tokenizer()
         self._counter.no_truncation()
-        self._fingerprint = Fingerprint(
-            DEFAULT_MODEL, DEFAULT_WEIGHTS_SHA256, Precision.INT8, 384, DEFAULT_MAX_TOKENS
-        )
+        self._fingerprint = Fingerprint(DEFAULT_MODEL, DEFAULT_WEIGHTS_SHA256, Precision.INT8, 384, DEFAULT_MAX_TOKENS)
 
     @classmethod
     def load(cls, threads: int = 0) -> OnnxEmbedder:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import re
 
-_ABBREVIATIONS = frozenset({"e.g", "i.e", "etc", "vs", "cf", "approx", "incl", "no", "fig", "mr", "mrs", "ms", "dr", "st"})
-_BOUNDARY = re.compile(r"(?<=[.!?…。！？])[\"'”’)\]*_`]*(?:\s+|(?<=[。！？]))|\n[ \t]*\n\s*|\n(?=[ \t]*(?:[-*+]|\d{1,3}[.)])[ \t])")
+_ABBREVIATIONS = frozenset(
+    {"e.g", "i.e", "etc", "vs", "cf", "approx", "incl", "no", "fig", "mr", "mrs", "ms", "dr", "st"}
+)
+_BOUNDARY = re.compile(
+    r"(?<=[.!?…。！？])[\"'”’)\]*_`]*(?:\s+|(?<=[。！？]))|\n[ \t]*\n\s*|\n(?=[ \t]*(?:[-*+]|\d{1,3}[.)])[ \t])"
+)
 _LAST_WORD = re.compile(r"(\S+?)[.!?…\"'”’)\]*_`\s]*$")
 
 

@@ -64,10 +64,16 @@ _CODE = re.compile(
     )(?![\w-])"""
 )
 _EXCEPTION = re.compile(r"\b(?:[\w$]+\.)*([A-Z][A-Za-z0-9]*(?:Error|Exception|Fault|Failure|Timeout|Interrupt))\b")
-_CAMEL_STATE = re.compile(r"\b((?:[A-Z][a-z]+){1,4}(?:BackOff|Killed|Expired|Denied|Evicted)|OOMKilled|[A-Z]{2,}Killed)\b")
+_CAMEL_STATE = re.compile(
+    r"\b((?:[A-Z][a-z]+){1,4}(?:BackOff|Killed|Expired|Denied|Evicted)|OOMKilled|[A-Z]{2,}Killed)\b"
+)
 _IDENTIFIER = re.compile(r"(?<![\w./-])([a-z][a-z0-9]*(?:_[a-z0-9]+)+|[A-Z][a-z]+(?:-[A-Z][a-z]+){1,4})(?![\w/-])")
-_ERRNO_WORDS = frozenset({"ERROR", "ERRORS", "EMAIL", "EMAILS", "EVENT", "EVENTS", "EXAMPLE", "EXPORT", "EXISTS", "EMPTY",
-                          "ENTRY", "EVERY", "EXACTLY", "EITHER", "ENABLE", "ENABLED", "ENGLISH", "ENTER", "EXCEPT"})  # fmt: skip
+_ERRNO_WORDS = frozenset(
+    {
+        *("EITHER", "EMAIL", "EMAILS", "EMPTY", "ENABLE", "ENABLED", "ENGLISH", "ENTER", "ENTRY", "ERROR", "ERRORS"),
+        *("EVENT", "EVENTS", "EVERY", "EXACTLY", "EXAMPLE", "EXCEPT", "EXISTS", "EXPORT"),
+    }
+)
 _LOG_LINE = re.compile(
     r"(?i)\b(?:error|fatal|exception|failed|failure|denied|refused|cannot|could not|unable|invalid|timed? ?out|expired|"
     r"rejected|unreachable|not found|too many|exceeded|reset|killed|warn(?:ing)?)\b"

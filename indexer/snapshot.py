@@ -22,6 +22,7 @@ from indexer.chunking import ChunkLimits, heading_text, strip_markup
 from indexer.dense import DenseIndex, IndexType
 from indexer.embedding import Fingerprint
 from indexer.errors import IndexCorrupt, IndexMismatch, IndexNotFound
+from indexer.history import TicketHistory
 from indexer.lexical import LexicalIndex
 from indexer.source import Span
 from indexer.store import CHUNK_DTYPE, ArticleStore
@@ -31,7 +32,7 @@ FORMAT_VERSION = 1
 
 CATALOG_FILES = ("catalog.jsonl", "articles.jsonl", "articles.idx")
 CHUNKS, VECTORS, OPENINGS, GEOMETRY = "chunks.bin", "vectors.faiss", "openings.faiss", "geometry.npy"
-MEAN_NORMS = "mean_norms.npy"
+MEAN_NORMS, RAW_SCALES, STATISTICS = "mean_norms.npy", "raw_scales.npy", "statistics.json"
 SIGNATURES, LEXICAL, WORDS = "signatures.json", "lexical", "words"
 HISTORY = "history"
 
@@ -75,7 +76,10 @@ class Manifest:
     def read(cls, folder: Path) -> Manifest:
         """The manifest of the version in `folder`. Raises IndexCorrupt or IndexMismatch."""
         try:
-            values = json.loads((folder / "manifest.json").read_bytes())
+            body = (folder / "manifest.json").read_bytes()
+            if hashlib.sha256(body).hexdigest()[:12] != folder.name.rpartition("-")[2]:
+                raise IndexCorrupt(f"{folder}/manifest.json was changed since it was published: run `kb index` again")
+            values = json.loads(body)
             if values["format_version"] != FORMAT_VERSION:
                 raise IndexMismatch(
                     f"{folder} has index format {values['format_version']}, this program reads {FORMAT_VERSION}: "
@@ -98,7 +102,7 @@ class Manifest:
 def current_version(index_dir: Path) -> str:
     """Name of the live version below `index_dir`. Raises IndexNotFound."""
     try:
-        name = (index_dir / "CURRENT").read_text().strip()
+        name = (index_dir / "CURRENT").read_bytes().decode("ascii", "replace").strip()
     except OSError as error:
         raise IndexNotFound(f"no index at {index_dir}: run `kb index FOLDER --index {index_dir}` first") from error
     if not name or name != Path(name).name or not (index_dir / name).is_dir():
@@ -117,8 +121,11 @@ class Snapshot:
         vectors, openings: FAISS over chunks, and over each article's title and summary (row = article row).
         geometry: the (d, d) map that stored vectors went through and query vectors have to (`indexer.geometry`).
         mean_norms: length of the mean of each article's chunk vectors, shape (articles,).
+        raw_scales: factor of each chunk for cosines before the map, shape (chunks,); see `geometry.raw_scales`.
+        self_similarity: how much alike the articles are; see `geometry.self_similarity`.
         lexical: BM25 over chunks.
         words: BM25F over articles.
+        history: what resolved tickets say, where the index has learned from some.
         signatures: signature text to the rows of the articles that hold it.
     """
 
@@ -132,8 +139,12 @@ class Snapshot:
         self.openings = DenseIndex(folder / OPENINGS)
         self.geometry: NDArray[np.float32] = np.load(folder / GEOMETRY, allow_pickle=False)
         self.mean_norms: NDArray[np.float32] = np.load(folder / MEAN_NORMS, allow_pickle=False)
+        self.raw_scales: NDArray[np.float32] = np.load(folder / RAW_SCALES, mmap_mode="r", allow_pickle=False)
+        self.self_similarity = float(json.loads((folder / STATISTICS).read_bytes())["self_similarity"])
         self.lexical = LexicalIndex(folder / LEXICAL)
         self.words = WordIndex(folder / WORDS, manifest.article_count)
+        paths = [card.path for card in self.store.cards]
+        self.history = TicketHistory(folder / HISTORY, paths) if (folder / HISTORY).is_dir() else None
         self.signatures: dict[str, list[int]] = json.loads((folder / SIGNATURES).read_bytes())
         counts = (len(self.store.cards), len(self.chunks), len(self.vectors), len(self.openings))
         if counts != (manifest.article_count, manifest.chunk_count, manifest.chunk_count, manifest.article_count):

@@ -1,8 +1,9 @@
-"""Article-level BM25F over title, headings, summary and body: exact scores for every article, from memory-mapped postings.
+"""Article-level BM25F over title, headings, summary and body: exact scores for every article, from mapped postings.
 
 tantivy scores one field at a time with a fixed k1 of 1.2. Over whole articles, whose weighted term frequencies are
 larger by the sum of the field weights, that saturates at once; scaling k1 with them is worth 0.1 nDCG@10 and more
-(docs/retrieval.md). Formula: Robertson, Zaragoza & Taylor, "Simple BM25 extension to multiple weighted fields", CIKM 2004.
+(docs/retrieval.md). Formula: Robertson, Zaragoza & Taylor, "Simple BM25 extension to multiple weighted fields", CIKM
+2004.
 """
 
 from __future__ import annotations
@@ -86,13 +87,17 @@ class WordIndex:
         n = 0 if number is None else int(self._starts[number + 1] - self._starts[number])
         return math.log(1 + (self._count - n + 0.5) / (n + 0.5))
 
-    def scores(self, terms: Iterable[str]) -> Scores:
-        """BM25F of every article for analysed query `terms`, repeats counting as 1 + ln(times): shape (articles,)."""
+    def scores(self, weights: dict[str, float]) -> Scores:
+        """BM25F of every article for the question's term `weights`: shape (articles,)."""
         total: Scores = np.zeros(self._count, np.float32)
-        for term, weight in self.query_weights(terms).items():
+        for term, weight in weights.items():
             rows, values = self._postings(term)
             total[rows] += np.float32(weight) * values
         return total
+
+    def most(self, weights: dict[str, float]) -> float:
+        """The BM25F that no article can exceed for these `weights`."""
+        return (_K1 + 1) * sum(weights.values())
 
     def query_weights(self, terms: Iterable[str]) -> dict[str, float]:
         """What each known query term counts: (1 + ln(times in the query)) x idf, misspelt words put right."""
@@ -104,14 +109,6 @@ class WordIndex:
         return {
             term: (1 + math.log(times)) * self.idf(term) for term, times in counts.items() if term in self._vocabulary
         }
-
-    def matched(self, weights: dict[str, float], rows: NDArray[np.int64]) -> Scores:
-        """Share of the query's weight whose terms each article of `rows` holds at all: shape (len(rows),), 0 to 1."""
-        held: Scores = np.zeros(self._count, np.float32)
-        for term, weight in weights.items():
-            held[self._postings(term)[0]] += np.float32(weight)
-        total = sum(weights.values())
-        return held[rows] / np.float32(total) if total else held[rows]
 
     def _postings(self, term: str) -> tuple[NDArray[np.uint32], Scores]:
         number = self._vocabulary[term]

@@ -13,14 +13,14 @@ from pathlib import Path
 from indexer.articles import Article
 from indexer.building import check_embedder
 from indexer.embedding import Embedder, Vectors, load_embedder
-from indexer.engine import Query, RetrievalEngine, Scores
+from indexer.engine import Evidence, Query, RetrievalEngine, Scores
 from indexer.errors import NotFound
 from indexer.lexical import analyze
 from indexer.scope import Scope
 from indexer.snapshot import Snapshot, current_version
 from indexer.store import ArticleCard
 from service.answers import Answer, Question, Reason, Suggestion
-from service.decision import DecisionModel
+from service.decision import DecisionModel, default_decision
 from service.evidence import Ranked, Weights, rank_articles
 from service.queries import read_question
 from service.snippets import Passage, choose_snippets
@@ -86,12 +86,9 @@ class Assistant:
         vector = self._embedder.embed([views.full])[0]
         evidence = live.engine.search(Query(vector, views.words, views.signatures, scope, excluded=excluded))
         ranked = rank_articles(evidence, live.weights, live.engine.rarity)
-        confidence = live.decision.confidence(ranked)
+        confidence = live.decision.confidence(ranked, evidence)
         terms = frozenset(analyze(views.full))
-        suggestions = tuple(
-            self._suggest(live, item, vector, terms, evidence.signatures.get(item.row, ()))
-            for item in ranked[: question.limit]
-        )
+        suggestions = tuple(self._suggest(live, item, vector, terms, evidence) for item in ranked[: question.limit])
         return Answer(
             answered=bool(suggestions) and confidence >= live.decision.threshold,
             confidence=confidence,
@@ -119,10 +116,11 @@ class Assistant:
 
     def _open(self, snapshot: Snapshot) -> _Live:
         check_embedder(snapshot.manifest, self._embedder)
-        return _Live(RetrievalEngine(snapshot), Weights(), DecisionModel())
+        trust = snapshot.history.trust if snapshot.history else 0.0
+        return _Live(RetrievalEngine(snapshot), Weights(), default_decision(trust))
 
     def _suggest(
-        self, live: _Live, item: Ranked, vector: Vectors, terms: frozenset[str], signatures: tuple[str, ...]
+        self, live: _Live, item: Ranked, vector: Vectors, terms: frozenset[str], evidence: Evidence
     ) -> Suggestion:
         card = live.engine.snapshot.store.cards[item.row]
         article = live.engine.snapshot.article(item.row)
@@ -137,7 +135,7 @@ class Assistant:
             confidence=card.confidence,
             products=card.products,
             score=item.score,
-            reasons=_reasons(item, signatures),
+            reasons=_reasons(item, evidence),
             snippets=choose_snippets(article, passages, terms),
         )
 
@@ -155,13 +153,17 @@ def _passages(engine: RetrievalEngine, card: ArticleCard, article: Article, scor
     return sorted(passages, key=lambda passage: -passage.score)
 
 
-def _reasons(item: Ranked, signatures: tuple[str, ...]) -> tuple[Reason, ...]:
+def _reasons(item: Ranked, evidence: Evidence) -> tuple[Reason, ...]:
+    count = evidence.similar_tickets.get(item.row, 0)
     details = {
         "passages": "passages of it mean much the same",
         "gist": "it is about the same subject",
         "opening": "its title and summary fit",
         "words": "it shares telling words",
-        "signature": ", ".join(signatures),
+        "signature": ", ".join(evidence.signatures.get(item.row, ())),
+        "tickets": f"{count} similar {'ticket was' if count == 1 else 'tickets were'} solved by this"
+        if count
+        else "tickets that it solved are about the same subject",
     }
     found = [Reason(signal, value, details[signal]) for signal, value in item.parts.items() if value > 0]
     return tuple(sorted(found, key=lambda reason: -reason.contribution))

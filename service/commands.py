@@ -1,3 +1,146 @@
+"""`kb search`, `kb serve` and `kb keys`. Thin: heavy imports are inside the commands, so `kb --help` is instant."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
+from indexer.metadata import Audience
+
 app = typer.Typer()
+keys_app = typer.Typer(no_args_is_help=True)
+app.add_typer(keys_app, name="keys", help="Make, list and revoke API keys.")
+
+IndexOption = Annotated[
+    Path | None, typer.Option("--index", help="Directory of the index. Default: KB_INDEX, or var/index.")
+]
+SettingsOption = Annotated[
+    Path | None, typer.Option("--settings", help="File of KB_NAME=value lines; see docs/settings.md.")
+]
+
+
+@app.command()
+def search(
+    text: Annotated[str, typer.Argument(help="A symptom or a whole ticket; - reads it from standard input.")] = "",
+    *,
+    index: IndexOption = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=50, help="How many articles at most.")] = 5,
+    title: Annotated[str, typer.Option("--title", help="The ticket's subject.")] = "",
+    audience: Annotated[
+        Audience, typer.Option("--audience", help="What to search: `internal` is everything.")
+    ] = Audience.INTERNAL,
+    product: Annotated[list[str] | None, typer.Option("--product", help="Only about this product; may repeat.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
+    from_stdin: Annotated[bool, typer.Option("--stdin", help="Read the text from standard input.")] = False,
+) -> None:
+    """Answer a symptom with ranked articles and cited snippets.
+
+    Exit status: 0 answered, 1 no article covers it, 2 error.
+    """
+    from indexer.scope import INTERNAL, PUBLIC, Scope
+    from service.answers import Question
+    from service.settings import load_settings
+
+    question = Question(sys.stdin.read() if from_stdin or text == "-" else text, title, limit)
+    settings = load_settings(index=index)
+
+    from service.assistant import Assistant
+
+    audiences = (INTERNAL if audience is Audience.INTERNAL else PUBLIC).audiences
+    scope = Scope(audiences, frozenset(name.casefold() for name in product or ()))
+    answer = Assistant(settings.index).answer(question, scope)
+    if as_json:
+        typer.echo(json.dumps(answer.as_dict(), ensure_ascii=False, indent=2))
+    else:
+        from service.terminal import print_answer
+
+        print_answer(answer)
+    raise typer.Exit(0 if answer.answered else 1)
+
+
+@app.command()
+def serve(
+    *,
+    index: IndexOption = None,
+    host: Annotated[str | None, typer.Option("--host", help="Address to listen on. Default: 127.0.0.1.")] = None,
+    port: Annotated[int | None, typer.Option("--port", help="Port to listen on. Default: 8000; 0 for any.")] = None,
+    anonymous_audience: Annotated[
+        Audience | None,
+        typer.Option("--anonymous-audience", help="What callers without a key see; `internal` on loopback only."),
+    ] = None,
+    demo: Annotated[
+        bool, typer.Option("--demo", help="Print a link that signs one browser in as an engineer, for this run.")
+    ] = False,
+    settings_file: SettingsOption = None,
+) -> None:
+    """Serve the HTTP API and the engineer's console until interrupted."""
+    from service.settings import load_settings
+
+    settings = load_settings(settings_file, index=index, host=host, port=port, anonymous_audience=anonymous_audience)
+
+    from service.http.server import run_server
+
+    run_server(settings, demo=demo)
+
+
+@keys_app.command("add")
+def add_key(
+    name: Annotated[str, typer.Argument(help="Who or what will use the key.")],
+    *,
+    audience: Annotated[Audience, typer.Option("--audience", help="What it opens.")] = Audience.PUBLIC,
+    publishable: Annotated[
+        bool, typer.Option("--publishable", help="For a web page: public articles only, from --origin only.")
+    ] = False,
+    origin: Annotated[
+        list[str] | None, typer.Option("--origin", help="Web origin that may use a publishable key; may repeat.")
+    ] = None,
+    index: IndexOption = None,
+    settings_file: SettingsOption = None,
+) -> None:
+    """Make a key and print it, once. Only its hash is stored."""
+    from service.keys import KeyFile, KeyKind, make_key
+    from service.settings import load_settings
+
+    settings = load_settings(settings_file, index=index)
+    kind = KeyKind.PUBLISHABLE if publishable else KeyKind.SECRET
+    key, token = make_key(name, kind, audience, origin or ())
+    KeyFile(settings.keys_path).add(key)
+    typer.echo(f"{kind.value} key {key.id} ({audience.value}) for {key.name}, stored in {settings.keys_path}", err=True)
+    typer.echo("Keep it now; it cannot be shown again:", err=True)
+    typer.echo(token)
+
+
+@keys_app.command("list")
+def list_keys(index: IndexOption = None, settings_file: SettingsOption = None) -> None:
+    """Show the keys there are, never the keys themselves."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from service.keys import KeyFile
+    from service.settings import load_settings
+
+    settings = load_settings(settings_file, index=index)
+    table = Table("id", "name", "kind", "audience", "origins", "created", box=None, header_style="bold")
+    for key in KeyFile(settings.keys_path).all():
+        values = (key.id, key.name, key.kind.value, key.audience.value, " ".join(key.origins), key.created)
+        table.add_row(*(Text(value) for value in values))
+    Console().print(table if table.row_count else f"no keys in {settings.keys_path}; make one with `kb keys add NAME`")
+
+
+@keys_app.command("revoke")
+def revoke_key(
+    key_id: Annotated[str, typer.Argument(help="The id that `kb keys list` shows.")],
+    index: IndexOption = None,
+    settings_file: SettingsOption = None,
+) -> None:
+    """Remove a key; a running service stops honouring it at once."""
+    from service.keys import KeyFile
+    from service.settings import load_settings
+
+    key = KeyFile(load_settings(settings_file, index=index).keys_path).revoke(key_id)
+    typer.echo(f"revoked {key.id} ({key.name})")

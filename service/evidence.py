@@ -13,18 +13,20 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from indexer.engine import Evidence, Scores
 
 _MAX_SIGNATURE = 2.0
+_MOST_SPREADS = np.float32(8.0)
+"""A single rare word can stand out by any amount; past this it says no more."""
 
 
 @dataclass(frozen=True, slots=True)
 class Weights:
     """What one background spread of each signal counts. None is negative, so more evidence never lowers a score.
 
-    `signature` is the exception: it counts per fully telling match, not per spread.
+    `signature` is the exception: it counts per fully telling match, not per spread. `prototype` and `votes` come from
+    resolved tickets and fade in with their number.
     """
 
     passages: float = 1.0
@@ -32,6 +34,8 @@ class Weights:
     opening: float = 0.25
     words: float = 0.5
     signature: float = 1.0
+    prototype: float = 2.0
+    votes: float = 1.0
 
     def as_dict(self) -> dict[str, float]:
         return asdict(self)
@@ -68,6 +72,11 @@ def rank_articles(evidence: Evidence, weights: Weights, rarity: Callable[[str], 
         "words": weights.words * standardise(found.words, usual.words),
         "signature": weights.signature * _signature_scores(evidence, rarity),
     }
+    if evidence.trust:
+        parts["tickets"] = np.float32(evidence.trust) * (
+            weights.prototype * standardise(found.prototype, usual.prototype)
+            + weights.votes * standardise(found.votes, usual.votes)
+        )
     total = np.sum(list(parts.values()), axis=0)
     return [
         Ranked(
@@ -81,13 +90,16 @@ def rank_articles(evidence: Evidence, weights: Weights, rarity: Callable[[str], 
 
 
 def standardise(values: Scores, background: Scores) -> Scores:
-    """`values` in background spreads above the background mean; zeros where the background has no spread."""
+    """`values` in background spreads above the background mean, at most 8; zeros where the background has no spread."""
     if len(background) < 2:
         return values
     spread = float(background.std())
-    return (values - background.mean()) / spread if spread > 1e-6 else np.zeros_like(values)
+    if spread < 1e-6:
+        return np.zeros_like(values)
+    standing: Scores = np.minimum((values - background.mean()) / np.float32(spread), _MOST_SPREADS)
+    return standing
 
 
-def _signature_scores(evidence: Evidence, rarity: Callable[[str], float]) -> NDArray[np.float32]:
+def _signature_scores(evidence: Evidence, rarity: Callable[[str], float]) -> Scores:
     held = [evidence.signatures.get(int(row), ()) for row in evidence.candidates.rows]
     return np.array([min(_MAX_SIGNATURE, sum(map(rarity, names))) for names in held], np.float32)

@@ -31,8 +31,8 @@ def choose_snippets(
 ) -> tuple[Snippet, ...]:
     """Up to `limit` snippets, one a passage, best passages first.
 
-    Within a passage the window of whole sentences (lines, in code) that holds most of the query's rare words wins; where
-    none does, the passage's first sentence stands for it.
+    Within a passage the window of whole sentences (lines, in code) that holds most of the query's rare words wins;
+    where none does, the passage's first sentence stands for it.
     """
     return tuple(
         make_snippet(article, passage.section, *_best_window(article, passage, query_terms), query_terms)

@@ -1,0 +1,96 @@
+"""What runs inside each peer's environment: build an index, then serve questions from it, and measure both.
+
+Standard library only, because it is imported by whatever Python the peer lives in:
+
+    python -m eval.peers.run_NAME build JOB.json          index and save
+    python -m eval.peers.run_NAME serve JOB.json TIME     load in a fresh process started at TIME, answer everything
+
+Building and serving are two processes, so the cold start is a real one: imports, model, index, first answer.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+CHUNK_DEPTH = 200
+"""Chunks fetched for one question, so that an article is found however many chunks its neighbours have."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """One answer: articles with scores, best first, and how sure the system is (higher is surer)."""
+
+    ranked: Sequence[tuple[str, float]]
+    confidence: float
+
+
+class Peer(Protocol):
+    """A retrieval system under comparison. Methods are called in this order; `build` and `load` never both."""
+
+    def prepare(self, job: dict[str, Any]) -> None:
+        """Import what it takes and load the model."""
+
+    def build(self, job: dict[str, Any], folder: Path) -> None:
+        """Index the job's chunks and leave the index in `folder`."""
+
+    def load(self, folder: Path) -> None:
+        """Open the index that `build` left."""
+
+    def search(self, title: str, text: str, limit: int) -> Found:
+        """Answer one question."""
+
+
+def best_per_article(chunks: Iterable[tuple[str, float]], limit: int) -> Found:
+    """Articles by their best chunk; `chunks` are (article, score), best first."""
+    best: dict[str, float] = {}
+    for article, score in chunks:
+        best.setdefault(article, float(score))
+    ranked = list(best.items())[:limit]
+    return Found(ranked, ranked[0][1] if ranked else 0.0)
+
+
+def question_text(title: str, text: str) -> str:
+    """The one string that a system without a notion of titles is asked."""
+    return f"{title}\n{text}".strip()
+
+
+def main(peer: Peer) -> None:
+    """Entry point of every `run_NAME` module."""
+    mode, job_file = sys.argv[1], Path(sys.argv[2])
+    job = json.loads(job_file.read_text(encoding="utf-8"))
+    folder = Path(job["folder"])
+    result = build(peer, job, folder) if mode == "build" else serve(peer, job, folder, float(sys.argv[3]))
+    result["peak_rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    (folder.parent / f"{mode}.json").write_text(json.dumps(result), encoding="utf-8")
+
+
+def build(peer: Peer, job: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Index, and time it without imports and loading the model."""
+    peer.prepare(job)
+    started = time.perf_counter()
+    peer.build(job, folder)
+    return {"index_s": time.perf_counter() - started}
+
+
+def serve(peer: Peer, job: dict[str, Any], folder: Path, spawned_at: float) -> dict[str, Any]:
+    """Time the first answer from the start of the process, then every answer by itself."""
+    queries, limit = job["queries"], job["limit"]
+    peer.prepare(job)
+    peer.load(folder)
+    peer.search(queries[0]["title"], queries[0]["text"], limit)
+    cold_start_s = time.time() - spawned_at
+    answers = []
+    for query in queries:
+        started = time.perf_counter()
+        found = peer.search(query["title"], query["text"], limit)
+        took_ms = (time.perf_counter() - started) * 1000
+        ranked = [[article, score] for article, score in found.ranked]
+        answers.append({"id": query["id"], "ranked": ranked, "confidence": found.confidence, "took_ms": took_ms})
+    return {"cold_start_s": cold_start_s, "answers": answers}

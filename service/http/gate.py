@@ -1,0 +1,125 @@
+"""What a request passes before any route sees it: CORS, credential, rate limit, body limit."""
+
+from __future__ import annotations
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from indexer.errors import SettingsError
+from service.http.limits import RateLimiter
+from service.http.problems import ProblemError
+from service.http.security import Caller, Gatekeeper
+from service.keys import KeyKind
+from service.settings import Settings
+
+_UNLIMITED = ("/v1/health", "/v1/ready", "/metrics", "/static/")
+_CORS_METHODS = "GET, POST, OPTIONS"
+_CORS_HEADERS = "Authorization, Content-Type, Accept, If-None-Match, X-Request-ID"
+_CORS_EXPOSED = "ETag, RateLimit, RateLimit-Policy, Retry-After, X-Request-ID"
+
+
+class Gate:
+    """ASGI middleware; see the module."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, gatekeeper: Gatekeeper, limiter: RateLimiter) -> None:
+        self._app = app
+        self._settings = settings
+        self._gatekeeper = gatekeeper
+        self._limiter = limiter
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request = HTTPConnection(scope)
+        extra: dict[str, str] = {}
+
+        async def send_through(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in extra.items():
+                    headers.setdefault(name, value)
+                if scope["path"].startswith("/v1/"):
+                    headers.add_vary_header("Origin")
+            await send(message)
+
+        try:
+            cors = self._cors(request)
+            extra.update(cors)
+            if scope["method"] == "OPTIONS" and "access-control-request-method" in request.headers:
+                await Response(status_code=204 if cors else 403)(scope, receive, send_through)
+                return
+            caller = self._gatekeeper.identify(request)
+            scope.setdefault("state", {})["caller"] = caller
+            extra.update(self._count(request, caller))
+            body = await self._read_body(scope, receive)
+        except SettingsError:
+            await ProblemError("state-unavailable", "the key file cannot be read", {"Retry-After": "5"}).response(
+                _id(scope)
+            )(scope, receive, send_through)
+        except ProblemError as problem:
+            await problem.response(_id(scope))(scope, receive, send_through)
+        else:
+            await self._app(scope, _replay(body, receive), send_through)
+
+    def _cors(self, request: HTTPConnection) -> dict[str, str]:
+        """Headers for a page elsewhere whose origin some publishable key allows; which one is checked with the key."""
+        origin = request.headers.get("origin")
+        if not origin or not request.scope["path"].startswith("/v1/"):
+            return {}
+        if not self._gatekeeper.keys.allows_origin(origin.lower()):
+            return {}
+        return {
+            "Access-Control-Allow-Origin": origin,
+            "Access-Control-Allow-Methods": _CORS_METHODS,
+            "Access-Control-Allow-Headers": _CORS_HEADERS,
+            "Access-Control-Expose-Headers": _CORS_EXPOSED,
+            "Access-Control-Max-Age": "600",
+            "Cross-Origin-Resource-Policy": "cross-origin",
+        }
+
+    def _count(self, request: HTTPConnection, caller: Caller) -> dict[str, str]:
+        if request.scope["path"].startswith(_UNLIMITED):
+            return {}
+        address = request.client.host if request.client else "unknown"
+        if caller.kind is KeyKind.SECRET:
+            allowance = self._limiter.take(f"key:{caller.key_id}", self._settings.secret_rate_limit_per_minute)
+        else:
+            name = f"{caller.key_id or 'anonymous'}@{address}"
+            allowance = self._limiter.take(name, self._settings.rate_limit_per_minute)
+        if not allowance.granted:
+            raise ProblemError("too-many-requests", "slow down; see Retry-After", allowance.headers())
+        return allowance.headers()
+
+    async def _read_body(self, scope: Scope, receive: Receive) -> bytes:
+        """The whole body, which is small by rule. Raises ProblemError `body-too-large` without reading on."""
+        limit = self._settings.max_body_bytes
+        declared = Headers(scope=scope).get("content-length", "")
+        if declared.isdecimal() and int(declared) > limit:
+            raise ProblemError("body-too-large", f"the limit is {limit} bytes")
+        body = bytearray()
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                return bytes(body)
+            body += message.get("body", b"")
+            if len(body) > limit:
+                raise ProblemError("body-too-large", f"the limit is {limit} bytes")
+            if not message.get("more_body", False):
+                return bytes(body)
+
+
+def _replay(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that gives the body that was read, and then whatever comes."""
+    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def replayed() -> Message:
+        return pending.pop() if pending else await receive()
+
+    return replayed
+
+
+def _id(scope: Scope) -> str:
+    return str(scope.get("state", {}).get("request_id", ""))

@@ -1,0 +1,39 @@
+"""Addresses of articles in the console and in the API."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+from indexer.errors import NotFound
+from indexer.scope import Scope
+from service.answers import Citation
+
+if TYPE_CHECKING:
+    from service.assistant import Assistant
+
+
+def article_url(path: str) -> str:
+    """The console's page of an article."""
+    return f"/articles/{quote(path)}"
+
+
+def citation_url(citation: Citation) -> str:
+    """The console's page at the cited lines."""
+    fragment = f"#{quote(citation.anchor)}" if citation.anchor else ""
+    return f"{article_url(citation.path)}?lines={citation.start_line}-{citation.end_line}{fragment}"
+
+
+def links_within(
+    assistant: Assistant, scope: Scope, address: Callable[[str], str] = article_url
+) -> Callable[[str], str | None]:
+    """Addresses of the articles inside `scope`, and None for all others."""
+
+    def link_for(path: str) -> str | None:
+        try:
+            return address(assistant.article(path, scope).path)
+        except NotFound:
+            return None
+
+    return link_for

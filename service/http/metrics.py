@@ -1,0 +1,40 @@
+"""Prometheus metrics of one app. No label ever holds what a caller typed."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_BUCKETS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """The service's counters, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "kb_http_requests", "Requests, by route template.", ["method", "route", "status"], registry=self.registry
+        )
+        self.request_seconds = Histogram(
+            "kb_http_request_seconds", "Time to answer a request.", ["route"], registry=self.registry, buckets=_BUCKETS
+        )
+        self.answers = Counter("kb_answers", "Questions, by outcome.", ["outcome"], registry=self.registry)
+        self.answer_seconds = Histogram(
+            "kb_answer_seconds", "Time in the assistant, waiting excluded.", registry=self.registry, buckets=_BUCKETS
+        )
+        self.questions_in_flight = Gauge(
+            "kb_questions_in_flight", "Questions being answered or waiting.", registry=self.registry
+        )
+        self.refused = Counter("kb_questions_refused", "Questions refused, the queue full.", registry=self.registry)
+        self.reloads = Counter("kb_index_reloads", "New index versions, by result.", ["result"], registry=self.registry)
+        self.feedback = Counter("kb_feedback", "Verdicts on articles.", ["helpful"], registry=self.registry)
+
+    def count_answer(self, answered: bool, took_ms: float) -> None:
+        """Record one answered question."""
+        self.answers.labels("answered" if answered else "abstained").inc()
+        self.answer_seconds.observe(took_ms / 1000)
+
+    def render(self) -> bytes:
+        """The text exposition format."""
+        return generate_latest(self.registry)

@@ -1,0 +1,95 @@
+"""The outermost layer: request ids, security headers, one log line and one count a request, and defects turned to 500.
+
+The log line has the route's template and never the address, so nothing a caller typed reaches the log.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import secrets
+import time
+import traceback
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service.http.metrics import Metrics
+from service.http.problems import describe_error
+from service.http.security import SECURITY_HEADERS
+
+access_log = logging.getLogger("kb.access")
+error_log = logging.getLogger("kb.serve")
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._:\-]{1,64}")
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class Observing:
+    """ASGI middleware; see the module."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        given = Headers(scope=scope).get("x-request-id", "")
+        request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        scope.setdefault("state", {})["request_id"] = request_id
+        started = time.perf_counter()
+        status = 0
+
+        async def send_observed(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-ID"] = request_id
+                for name, value in SECURITY_HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_observed)
+        except Exception as error:  # noqa: BLE001 -- the last line of defence; logged below without its message
+            _log_defect(error, request_id)
+            if not status:
+                await describe_error(error, request_id)(scope, receive, send_observed)
+        finally:
+            self._record(scope, status or 499, time.perf_counter() - started, request_id)
+
+    def _record(self, scope: Scope, status: int, took_s: float, request_id: str) -> None:
+        route = _route_of(scope)
+        method = scope["method"] if scope["method"] in _METHODS else "other"
+        self._metrics.requests.labels(method, route, str(status)).inc()
+        self._metrics.request_seconds.labels(route).observe(took_s)
+        caller = scope.get("state", {}).get("caller")
+        line = {
+            "event": "request",
+            "method": method,
+            "route": route,
+            "status": status,
+            "ms": round(took_s * 1000, 1),
+            "request_id": request_id,
+            "audience": caller.audience.value if caller else None,
+            "key": caller.key_id if caller else None,
+        }
+        access_log.info(json.dumps(line))
+
+
+def _route_of(scope: Scope) -> str:
+    route = scope.get("route")
+    template = getattr(route, "path_format", None) or getattr(route, "path", None)
+    if isinstance(template, str) and template:
+        return template
+    return "/static" if scope["path"].startswith("/static/") else "unmatched"
+
+
+def _log_defect(error: Exception, request_id: str) -> None:
+    """The kind of exception and where it came from; its message may quote the question, so it is left out."""
+    frames = "".join(traceback.format_tb(error.__traceback__)[-12:])
+    error_log.error("request %s failed with %s\n%s", request_id, type(error).__name__, frames)

@@ -1,0 +1,96 @@
+"""`/v1/search` and `/v1/tickets/suggest`: questions in, the assistant's answer out."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query, Request, Response
+
+from service.answers import MAX_QUERY_CHARS, MAX_RESULTS, Question, Snippet
+from service.http.links import citation_url, links_within
+from service.http.models import (
+    ANSWER_EXAMPLE,
+    AnswerBody,
+    Product,
+    SearchRequest,
+    Text,
+    TicketAnswerBody,
+    TicketRequest,
+)
+from service.http.problems import problem_responses
+from service.http.security import Caller
+from service.http.services import Services, caller_of, services_of
+from service.notes import write_note
+from service.rendering import links_are_open
+
+router = APIRouter(prefix="/v1", tags=["answers"])
+
+_PROBLEMS = problem_responses("malformed", "forbidden", "body-too-large", "invalid", "busy", "not-ready")
+
+
+def _answered(example: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+    return {**_PROBLEMS, 200: {"content": {"application/json": {"example": example}}}}
+
+
+async def ask(services: Services, caller: Caller, question: Question, products: list[str]) -> AnswerBody:
+    """The answer that `caller` may see. Raises ProblemError `busy` or `not-ready`, InputError."""
+    assistant = services.library.assistant
+    scope = caller.scope(products)
+    answer = await services.pool.run(lambda: assistant.answer(question, scope))
+    services.metrics.count_answer(answer.answered, answer.took_ms)
+    link_for = links_within(assistant, caller.scope())
+
+    def shows(snippet: Snippet) -> bool:
+        return caller.is_internal or links_are_open(snippet.text, snippet.citation.path, link_for)
+
+    return AnswerBody.of(answer, shows, is_internal=caller.is_internal)
+
+
+@router.get("/search", operation_id="search", responses=_answered(ANSWER_EXAMPLE), summary="Search by a short symptom")
+async def search(
+    *,
+    response: Response,
+    services: Annotated[Services, Depends(services_of)],
+    caller: Annotated[Caller, Depends(caller_of)],
+    q: Annotated[Text, Query(max_length=MAX_QUERY_CHARS, description="A symptom.", examples=["401 invalid_token"])],
+    title: Annotated[Text, Query(max_length=MAX_QUERY_CHARS)] = "",
+    limit: Annotated[int, Query(ge=1, le=MAX_RESULTS)] = 5,
+    products: Annotated[list[Product] | None, Query(max_length=20)] = None,
+) -> AnswerBody:
+    """Ranked articles with cited snippets. For long texts, and to keep them out of proxies' logs, use POST."""
+    response.headers["Cache-Control"] = "no-store"
+    return await ask(services, caller, Question(q, title, limit), products or [])
+
+
+@router.post(
+    "/search", operation_id="searchText", responses=_answered(ANSWER_EXAMPLE), summary="Search by a log or a whole text"
+)
+async def search_text(
+    body: SearchRequest,
+    response: Response,
+    services: Annotated[Services, Depends(services_of)],
+    caller: Annotated[Caller, Depends(caller_of)],
+) -> AnswerBody:
+    """Ranked articles with cited snippets."""
+    response.headers["Cache-Control"] = "no-store"
+    return await ask(services, caller, body.question(), body.products)
+
+
+@router.post(
+    "/tickets/suggest",
+    operation_id="suggestForTicket",
+    responses=_answered({**ANSWER_EXAMPLE, "internal_note": "**Suggested articles** (83% sure)\n…"}),
+    summary="Suggest articles for a ticket",
+)
+async def suggest_for_ticket(
+    body: TicketRequest,
+    request: Request,
+    response: Response,
+    services: Annotated[Services, Depends(services_of)],
+    caller: Annotated[Caller, Depends(caller_of)],
+) -> TicketAnswerBody:
+    """The same answer, and a Markdown note for the ticket's internal side."""
+    response.headers["Cache-Control"] = "no-store"
+    answer = await ask(services, caller, body.question(), body.products)
+    base = str(request.base_url).rstrip("/")
+    return TicketAnswerBody.with_note(answer, write_note(answer, lambda citation: base + citation_url(citation)))

@@ -1,0 +1,130 @@
+"""Feedback, health, readiness, metrics, and signing in to the console."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from service.feedback import Feedback
+from service.http.metrics import CONTENT_TYPE
+from service.http.models import FeedbackReceipt, FeedbackRequest, Health, Readiness, SessionBody, SessionRequest
+from service.http.problems import ProblemError, problem_responses
+from service.http.security import SESSION_COOKIE, Caller
+from service.http.services import Services, caller_of, services_of
+
+router = APIRouter()
+
+
+@router.post(
+    "/v1/feedback",
+    operation_id="sendFeedback",
+    status_code=201,
+    tags=["feedback"],
+    responses=problem_responses(
+        "malformed", "forbidden", "not-found", "body-too-large", "invalid", "not-ready", "state-unavailable"
+    ),
+    summary="Say whether an article helped",
+)
+def send_feedback(
+    body: FeedbackRequest,
+    services: Annotated[Services, Depends(services_of)],
+    caller: Annotated[Caller, Depends(caller_of)],
+) -> FeedbackReceipt:
+    """Stored with the article's path and the caller's audience; never with the question."""
+    article = services.library.assistant.article(body.article, caller.scope())
+    services.feedback.add(
+        Feedback(body.index_version, article.path, body.helpful, body.comment, caller.audience.value, caller.key_id)
+    )
+    services.metrics.feedback.labels(str(body.helpful).lower()).inc()
+    return FeedbackReceipt()
+
+
+@router.get("/v1/health", operation_id="health", tags=["service"], summary="Is the process up?")
+async def health() -> Health:
+    """Always 200 while the process answers at all."""
+    return Health(version=software_version())
+
+
+@router.get(
+    "/v1/ready",
+    operation_id="ready",
+    tags=["service"],
+    responses=problem_responses("not-ready"),
+    summary="Are questions answered?",
+)
+async def ready(services: Annotated[Services, Depends(services_of)]) -> Readiness:
+    """503 with Retry-After until the index is loaded and the model warm."""
+    return Readiness(index_version=services.library.assistant.index_version)
+
+
+@router.get("/metrics", include_in_schema=False)
+async def metrics(services: Annotated[Services, Depends(services_of)]) -> Response:
+    """Prometheus text format."""
+    return Response(services.metrics.render(), headers={"Cache-Control": "no-store", "Content-Type": CONTENT_TYPE})
+
+
+@router.get(
+    "/v1/session", operation_id="getSession", tags=["session"], responses=problem_responses(), summary="Who am I?"
+)
+async def get_session(response: Response, caller: Annotated[Caller, Depends(caller_of)]) -> SessionBody:
+    """The audience that the caller's credential opens."""
+    response.headers["Cache-Control"] = "no-store"
+    return SessionBody(audience=caller.audience.value, signed_in=caller.means != "nothing", name=caller.name)
+
+
+@router.post(
+    "/v1/session",
+    operation_id="signIn",
+    tags=["session"],
+    responses=problem_responses("malformed", "invalid", "forbidden"),
+    summary="Sign in to the console",
+)
+async def sign_in(
+    body: SessionRequest, request: Request, response: Response, services: Annotated[Services, Depends(services_of)]
+) -> SessionBody:
+    """Exchange a secret key or a one-time token for a session cookie."""
+    response.headers["Cache-Control"] = "no-store"
+    return start_session(services, request, response, body.token)
+
+
+@router.delete("/v1/session", operation_id="signOut", tags=["session"], status_code=204, summary="Sign out")
+async def sign_out(request: Request, services: Annotated[Services, Depends(services_of)]) -> Response:
+    """End the console session."""
+    response = Response(status_code=204)
+    end_session(services, request, response)
+    return response
+
+
+def start_session(services: Services, request: Request, response: Response, token: str) -> SessionBody:
+    """Set the session cookie. Raises ProblemError `unauthorized`."""
+    signed_in = services.gatekeeper.sign_in(token.strip())
+    if signed_in is None:
+        raise ProblemError("unauthorized", "this key or sign-in link is not valid, or was used already")
+    key, session = signed_in
+    response.set_cookie(
+        SESSION_COOKIE,
+        session,
+        max_age=int(services.settings.session_hours * 3600),
+        httponly=True,
+        samesite="strict",
+        secure=request.url.scheme == "https",
+        path="/",
+    )
+    return SessionBody(audience=key.audience.value, signed_in=True, name=key.name)
+
+
+def end_session(services: Services, request: Request, response: Response) -> None:
+    """Close the session and drop its cookie."""
+    if cookie := request.cookies.get(SESSION_COOKIE):
+        services.gatekeeper.sessions.close(cookie)
+    response.delete_cookie(SESSION_COOKIE, path="/", httponly=True, samesite="strict")
+
+
+def software_version() -> str:
+    """The installed version."""
+    try:
+        return version("symptom-kb")
+    except PackageNotFoundError:
+        return "0"

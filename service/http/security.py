@@ -1,0 +1,195 @@
+"""Who is calling, and what they may see. Only the credential decides: API key, console session, or nothing."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import urlsplit
+
+from starlette.requests import HTTPConnection
+
+from indexer.metadata import Audience
+from indexer.scope import INTERNAL, PUBLIC, Scope
+from service.http.problems import ProblemError
+from service.keys import Key, KeyFile, KeyKind, hash_token, make_key
+from service.settings import LOOPBACK_HOSTS, Settings
+
+SESSION_COOKIE = "kb_session"
+_MAX_SESSIONS = 10_000
+
+CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+
+SECURITY_HEADERS = {
+    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
+    "X-Frame-Options": "DENY",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whoever sent a request.
+
+    Attributes:
+        audience: the most that they may see.
+        means: how they showed who they are.
+        key_id: the key behind it; None for an anonymous caller.
+        name: the key's name, shown in the console.
+    """
+
+    audience: Audience
+    means: Literal["nothing", "key", "session"]
+    key_id: str | None = None
+    name: str = ""
+    kind: KeyKind | None = None
+
+    @property
+    def is_internal(self) -> bool:
+        return self.audience is Audience.INTERNAL
+
+    def scope(self, products: Iterable[str] = ()) -> Scope:
+        """What this caller may search, narrowed to `products` where some are named."""
+        base = INTERNAL if self.is_internal else PUBLIC
+        wanted = frozenset(product.strip().casefold() for product in products if product.strip())
+        return Scope(base.audiences, wanted)
+
+
+class Sessions:
+    """Console sessions and one-time sign-in tokens, in memory: they end with the process. Thread-safe."""
+
+    def __init__(self, lifetime_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._lifetime_s = lifetime_s
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._sessions: dict[str, tuple[Key, float]] = {}
+        self._tickets: dict[str, Key] = {}
+        self._one_time: set[str] = set()
+
+    def open(self, key: Key) -> str:
+        """Start a session for the holder of `key` and return the cookie's value."""
+        token = secrets.token_urlsafe(32)
+        now = self._clock()
+        with self._lock:
+            self._sessions = {name: value for name, value in self._sessions.items() if value[1] > now}
+            if len(self._sessions) >= _MAX_SESSIONS:
+                self._sessions.pop(next(iter(self._sessions)))
+            self._sessions[hash_token(token)] = (key, now + self._lifetime_s)
+        return token
+
+    def find(self, token: str) -> Key | None:
+        """The key behind a session; None if there is none, or no longer."""
+        with self._lock:
+            key, ends = self._sessions.get(hash_token(token), (None, 0.0))
+        return key if ends > self._clock() else None
+
+    def close(self, token: str) -> None:
+        """End a session."""
+        with self._lock:
+            self._sessions.pop(hash_token(token), None)
+
+    def issue_ticket(self, name: str) -> str:
+        """A token that signs in once, as an engineer's key that exists only in this process."""
+        key, token = make_key(name, KeyKind.SECRET, Audience.INTERNAL)
+        with self._lock:
+            self._tickets[key.sha256] = key
+            self._one_time.add(key.id)
+        return token
+
+    def is_one_time(self, key: Key) -> bool:
+        """Whether the key came with a one-time token: it is in no file and lives as long as its sessions."""
+        return key.id in self._one_time
+
+    def redeem(self, token: str) -> Key | None:
+        """The key behind a one-time token, which is used up by this."""
+        with self._lock:
+            return self._tickets.pop(hash_token(token), None)
+
+
+class Gatekeeper:
+    """Turns a request's headers into a Caller."""
+
+    def __init__(self, settings: Settings, keys: KeyFile, sessions: Sessions) -> None:
+        self._anonymous = Caller(settings.anonymous_audience, "nothing")
+        self.keys = keys
+        self.sessions = sessions
+
+    def identify(self, request: HTTPConnection) -> Caller:
+        """The caller of `request`.
+
+        Raises:
+            ProblemError: `unauthorized` for a key that is not valid, `forbidden` for one used from elsewhere.
+        """
+        self._check_host(request)
+        header = request.headers.get("authorization")
+        if header is not None:
+            return self._by_key(request, header)
+        cookie = request.cookies.get(SESSION_COOKIE)
+        key = self.sessions.find(cookie) if cookie else None
+        if key is None or not self._still_valid(key):
+            return self._anonymous
+        self._check_same_origin(request)
+        return Caller(key.audience, "session", key.id, key.name, key.kind)
+
+    def sign_in(self, token: str) -> tuple[Key, str] | None:
+        """The key and a new session for the holder of a secret key or one-time token; None if it is neither."""
+        one_time = self.sessions.redeem(token)
+        key = one_time or self.keys.find(token)
+        if key is None or key.kind is not KeyKind.SECRET:
+            return None
+        return key, self.sessions.open(key)
+
+    def _by_key(self, request: HTTPConnection, header: str) -> Caller:
+        scheme, _, token = header.partition(" ")
+        key = self.keys.find(token.strip()) if scheme.lower() == "bearer" else None
+        if key is None:
+            raise ProblemError(
+                "unauthorized", "send `Authorization: Bearer KEY` with a valid key", {"WWW-Authenticate": "Bearer"}
+            )
+        if key.kind is KeyKind.PUBLISHABLE and origin_of(request) not in key.origins:
+            raise ProblemError("forbidden", "this publishable key is not meant for this origin")
+        return Caller(key.audience, "key", key.id, key.name, key.kind)
+
+    def _still_valid(self, key: Key) -> bool:
+        """A session ends with its key."""
+        return self.sessions.is_one_time(key) or any(other.id == key.id for other in self.keys.all())
+
+    def _check_same_origin(self, request: HTTPConnection) -> None:
+        """SameSite=Strict keeps the cookie at home; this stops a sibling port or subdomain too."""
+        origin = request.headers.get("origin")
+        method = request.scope.get("method", "GET")
+        elsewhere = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
+        if elsewhere and method not in {"GET", "HEAD"}:
+            raise ProblemError("forbidden", "a console session works on the console's own pages only")
+
+    def _check_host(self, request: HTTPConnection) -> None:
+        """Where internal articles are open to this machine, a web page must not reach them by rebinding its name."""
+        if self._anonymous.is_internal:
+            name = urlsplit(f"//{request.headers.get('host', '')}").hostname
+            if name not in LOOPBACK_HOSTS:
+                raise ProblemError("forbidden", "this service answers under a loopback name only")
+
+
+def origin_of(request: HTTPConnection) -> str | None:
+    """The web origin that a browser sent the request from; from Referer where a same-origin GET has no Origin."""
+    if origin := request.headers.get("origin"):
+        return origin.lower()
+    parts = urlsplit(request.headers.get("referer", ""))
+    return f"{parts.scheme}://{parts.netloc}".lower() if parts.netloc else None

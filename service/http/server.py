@@ -1,0 +1,104 @@
+"""uvicorn around the app: up at once, logs without query text, a graceful stop."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import sys
+
+import uvicorn
+from rich.console import Console
+
+from indexer.errors import KBError, SettingsError
+from indexer.metadata import Audience
+from indexer.snapshot import current_version
+from service.http.app import create_app
+from service.http.security import Sessions
+from service.keys import KeyFile
+from service.settings import Settings
+
+_DRAIN_S = 10
+
+
+def run_server(settings: Settings, *, demo: bool = False) -> None:
+    """Serve until interrupted or terminated; requests under way get ten seconds to end.
+
+    Raises:
+        IndexNotFound, IndexCorrupt, IndexMismatch: there is nothing that could be served.
+        SettingsError: the address is taken or not ours, or `demo` would hand out a key beyond this machine.
+    """
+    if demo and not settings.is_loopback:
+        raise SettingsError("--demo works on a loopback host only; make a key with `kb keys add` instead")
+    current_version(settings.index)
+    KeyFile(settings.keys_path).all()
+    _set_up_logs()
+    failures: list[KBError] = []
+
+    def give_up(error: KBError) -> None:
+        failures.append(error)
+        server.should_exit = True
+
+    sessions = Sessions(settings.session_hours * 3600)
+    app = create_app(settings, sessions=sessions, on_failure=give_up)
+    config = uvicorn.Config(
+        app,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=_DRAIN_S,
+        timeout_keep_alive=15,
+    )
+    server = uvicorn.Server(config)
+    listener = _listen(settings)
+    _greet(settings, listener.getsockname()[1], sessions if demo else None)
+    try:
+        server.run(sockets=[listener])
+    except KeyboardInterrupt:
+        pass
+    finally:
+        listener.close()
+    if failures:
+        raise failures[0]
+
+
+def _listen(settings: Settings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+        listener.listen(2048)
+    except OSError as error:
+        listener.close()
+        raise SettingsError(
+            f"cannot listen on {settings.host} port {settings.port}: {error.strerror}; choose another with --port"
+        ) from error
+    listener.set_inheritable(True)
+    return listener
+
+
+def _greet(settings: Settings, port: int, demo: Sessions | None) -> None:
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    address = f"http://{host}:{port}"
+    out = Console(highlight=False, soft_wrap=True)
+    out.print(f"Console  {address}/")
+    out.print(f"API      {address}/v1/openapi.json")
+    if demo:
+        out.print(f"Sign in  {address}/sign-in#token={demo.issue_ticket('demo engineer')}")
+        out.print("         opens internal articles in one browser, once; this key ends with the process")
+    elif settings.anonymous_audience is Audience.INTERNAL:
+        out.print("Everybody on this machine sees internal articles, without a key.")
+    elif not KeyFile(settings.keys_path).all():
+        out.print("There are no keys, so public articles only: `kb keys add NAME --audience internal`, or --demo.")
+    sys.stdout.flush()
+
+
+def _set_up_logs() -> None:
+    """One line an event on standard error. Only our own and uvicorn's loggers; the root logger is left alone."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    for name, level in (("kb", logging.INFO), ("uvicorn", logging.WARNING)):
+        logger = logging.getLogger(name)
+        logger.handlers = [handler]
+        logger.setLevel(level)
+        logger.propagate = False

@@ -1,0 +1,38 @@
+"""Everything the routes need, made once for each app and handed to them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from fastapi import Request
+
+from service.feedback import FeedbackStore
+from service.http.answering import AnsweringPool
+from service.http.metrics import Metrics
+from service.http.reloading import Library
+from service.http.security import Caller, Gatekeeper
+from service.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The parts of a running service."""
+
+    settings: Settings
+    library: Library
+    pool: AnsweringPool
+    gatekeeper: Gatekeeper
+    feedback: FeedbackStore
+    metrics: Metrics
+
+
+def services_of(request: Request) -> Services:
+    """FastAPI dependency: the app's parts."""
+    services: Services = request.app.state.services
+    return services
+
+
+def caller_of(request: Request) -> Caller:
+    """FastAPI dependency: who is calling, as the gate found."""
+    caller: Caller = request.state.caller
+    return caller

@@ -1,0 +1,138 @@
+"""Learning from resolved tickets: a history file into a new index version that knows what solved what."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from indexer.building import publish_history
+from indexer.embedding import Embedder, Vectors
+from indexer.errors import DatasetError
+from indexer.history import ResolvedTickets
+from service.answers import Question
+from service.queries import read_question
+
+_SAME_TEXT_COSINE = 0.97
+"""Two tickets nearer than this say the same in the same words."""
+
+_BATCH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class PastTicket:
+    """One resolved ticket.
+
+    Attributes:
+        ticket_id: its id, empty if it has none.
+        articles: paths of the articles that resolved it, as the index names them.
+        created: ISO date, empty if unknown.
+    """
+
+    ticket_id: str
+    title: str
+    text: str
+    articles: tuple[str, ...]
+    created: str
+
+
+@dataclass(frozen=True, slots=True)
+class LearningReport:
+    """What was learned.
+
+    Attributes:
+        version: the index version that knows it.
+        used: tickets that count.
+        left_out: tickets left out because they repeat one of the excluded texts.
+        unknown_articles: linked paths that the index does not hold; their tickets wait until it does.
+    """
+
+    version: str
+    used: int
+    left_out: int
+    unknown_articles: tuple[str, ...]
+
+
+def read_history(file: Path) -> list[PastTicket]:
+    """Read `{"_id", "title", "text", "articles": [path, ..], "created"}` a line; all but text and articles optional.
+
+    Raises:
+        DatasetError: naming file and line.
+    """
+    tickets = []
+    try:
+        lines = file.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DatasetError(f"history {file} cannot be read: {error}") from error
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            tickets.append(_parse(file, number, line))
+    if not tickets:
+        raise DatasetError(f"history {file} holds no ticket; write one JSON object a line with `text` and `articles`")
+    return tickets
+
+
+def learn(
+    tickets: Iterable[PastTicket],
+    index_dir: Path,
+    embedder: Embedder,
+    excluded: Iterable[PastTicket] = (),
+    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+) -> LearningReport:
+    """Embed `tickets` and publish an index version that learned from them, replacing what was learned before.
+
+    Args:
+        excluded: tickets that must not be learned from, such as those of a test: left out by id, and by text where the
+            wording is nearly the same.
+
+    Raises:
+        IndexNotFound, IndexCorrupt, IndexMismatch: see Snapshot.open and check_embedder.
+    """
+    barred = list(excluded)
+    ids = {ticket.ticket_id for ticket in barred if ticket.ticket_id}
+    wanted = list(tickets)
+    kept = [ticket for ticket in wanted if ticket.ticket_id not in ids]
+    vectors = _embed(kept, embedder, progress)
+    if barred and kept:
+        near = (vectors @ _embed(barred, embedder, lambda stage, done, total: None).T).max(axis=1)
+        fresh = near < _SAME_TEXT_COSINE
+        vectors = vectors[fresh]
+        kept = [ticket for ticket, is_fresh in zip(kept, fresh, strict=True) if is_fresh]
+    if not kept:
+        raise DatasetError("nothing to learn from: every ticket of the history is among the excluded ones")
+    history = ResolvedTickets(vectors, tuple(ticket.articles for ticket in kept))
+    version, unknown = publish_history(index_dir, embedder, history)
+    return LearningReport(version, len(kept), len(wanted) - len(kept), unknown)
+
+
+def _embed(tickets: list[PastTicket], embedder: Embedder, progress: Callable[[str, int, int], None]) -> Vectors:
+    texts = [read_question(Question(ticket.text[:15_000], ticket.title[:1_000])).full for ticket in tickets]
+    order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
+    out = np.empty((len(texts), embedder.fingerprint.dimensions), np.float32)
+    for start in range(0, len(order), _BATCH):
+        part = order[start : start + _BATCH]
+        out[part] = embedder.embed([texts[index] for index in part])
+        progress("embedding", start + len(part), len(order))
+    return out
+
+
+def _parse(file: Path, number: int, line: str) -> PastTicket:
+    where = f"{file}:{number}"
+    try:
+        values = json.loads(line)
+    except ValueError as error:
+        raise DatasetError(f"{where}: is not JSON ({error}); write one object a line") from error
+    if not isinstance(values, dict):
+        raise DatasetError(f"{where}: must be a JSON object")
+    title, text = str(values.get("title") or ""), str(values.get("text") or "")
+    articles = values.get("articles")
+    if not (title.strip() or text.strip()):
+        raise DatasetError(f"{where}: has neither `title` nor `text`")
+    if not isinstance(articles, list) or not articles or not all(isinstance(path, str) for path in articles):
+        raise DatasetError(f"{where}: `articles` must be a non-empty list of article paths")
+    return PastTicket(
+        str(values.get("_id") or ""), title, text, tuple(dict.fromkeys(articles)), str(values.get("created") or "")
+    )

@@ -1,0 +1,75 @@
+"""Answers and articles as Markdown that an engineer pastes into a ticket, every claim with its citation."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+
+from service.answers import Answer, Citation, Snippet, Suggestion
+
+LinkTo = Callable[[Citation], str]
+"""Address that opens a citation."""
+
+
+def write_note(answer: Answer, link_to: LinkTo) -> str:
+    """The internal note for a ticket: what was found, how sure that is, and where it stands."""
+    sure = f"{answer.confidence:.0%} sure"
+    if answer.answered:
+        lines = [f"**Suggested articles** ({sure})"]
+    elif answer.suggestions:
+        lines = [f"**No article covers this** ({sure}). What came nearest:"]
+    else:
+        lines = [f"**No article covers this** ({sure})."]
+    for rank, suggestion in enumerate(answer.suggestions, start=1):
+        lines += ["", _entry(rank, suggestion, link_to)]
+    if answer.clarification:
+        lines += ["", f"To ask: {answer.clarification}"]
+    lines += ["", f"Index {answer.index_version}"]
+    return "\n".join(lines) + "\n"
+
+
+def write_reply(suggestion: Suggestion, link_to: LinkTo) -> str:
+    """One suggestion as the body of a reply: its quoted snippets, each with its citation."""
+    lines = [f"**{escape(suggestion.title)}**"]
+    if suggestion.summary:
+        lines += ["", escape(suggestion.summary)]
+    for snippet in suggestion.snippets:
+        lines += ["", _quoted(snippet, link_to)]
+    return "\n".join(lines) + "\n"
+
+
+def quote_lines(citation: Citation) -> str:
+    """`path:12-18`, or `path:12`."""
+    first, last = citation.start_line, citation.end_line
+    return f"{citation.path}:{first}" if first == last else f"{citation.path}:{first}-{last}"
+
+
+def escape(text: str) -> str:
+    """`text` so that Markdown shows it as it stands."""
+    return re.sub(r"([\\`*_\[\]<>])", r"\\\1", text)
+
+
+def _entry(rank: int, suggestion: Suggestion, link_to: LinkTo) -> str:
+    badge = f" ({suggestion.audience})" if suggestion.audience == "internal" else ""
+    reasons = "; ".join(reason.detail for reason in suggestion.reasons[:2])
+    lines = [f"{rank}. **{escape(suggestion.title)}**{badge}"]
+    if reasons:
+        lines.append(f"   Why: {escape(reasons)}")
+    lines += [_indent(_quoted(snippet, link_to)) for snippet in suggestion.snippets[:1]]
+    return "\n".join(lines)
+
+
+def _quoted(snippet: Snippet, link_to: LinkTo) -> str:
+    citation = snippet.citation
+    where = " › ".join(citation.heading_path[1:])
+    quoted = _block_quote(snippet.text.strip("\r\n").splitlines())
+    source = f"[{escape(quote_lines(citation))}](<{link_to(citation)}>)"
+    return f"{quoted}\n>\n> — {source}{f', {escape(where)}' if where else ''}"
+
+
+def _block_quote(lines: Sequence[str]) -> str:
+    return "\n".join(f"> {line}".rstrip() for line in lines)
+
+
+def _indent(text: str) -> str:
+    return "\n".join(f"   {line}" for line in text.splitlines())

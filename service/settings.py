@@ -1,0 +1,96 @@
+"""Settings of the service: environment variables `KB_*`, or one settings file. Documented in docs/settings.md.
+
+Only the command line and the app factory read them; everything below is handed values.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from indexer.errors import SettingsError
+from indexer.metadata import Audience
+
+LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class Settings(BaseSettings):
+    """What an operator may choose. Unknown names in a settings file or in code are refused, so a typo is found."""
+
+    model_config = SettingsConfigDict(env_prefix="KB_", extra="forbid", frozen=True)
+
+    index: Path = Field(default=Path("var/index"), description="Directory of the published index.")
+    host: str = Field(default="127.0.0.1", description="Address that `kb serve` listens on.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port that `kb serve` listens on; 0 for any free one.")
+    anonymous_audience: Audience = Field(
+        default=Audience.PUBLIC,
+        description="What callers without a credential see. `internal` only on a loopback host.",
+    )
+    keys_file: Path | None = Field(default=None, description="API keys. Default: the index's name + `.keys.json`.")
+    database_url: str | None = Field(
+        default=None, description="SQLAlchemy URL. Default: SQLite at the index's name + `.state.sqlite`."
+    )
+    answer_workers: int = Field(default=2, ge=1, le=256, description="Questions answered at the same time.")
+    answer_queue: int = Field(default=32, ge=0, le=100_000, description="Questions that may wait; one more gets 503.")
+    rate_limit_per_minute: int = Field(
+        default=240, ge=1, description="Requests a minute for each address that has no secret key."
+    )
+    secret_rate_limit_per_minute: int = Field(default=2400, ge=1, description="Requests a minute for each secret key.")
+    max_body_bytes: int = Field(default=262_144, ge=1024, description="Largest request body; a larger one gets 413.")
+    reload_interval_s: float = Field(
+        default=1.0, gt=0, description="How often the service looks for a new index version."
+    )
+    session_hours: float = Field(default=12.0, gt=0, description="How long a sign-in to the console lasts.")
+
+    @field_validator("index", "keys_file")
+    @classmethod
+    def _plain_path(cls, value: Path | None) -> Path | None:
+        return value.expanduser() if value else value
+
+    @property
+    def keys_path(self) -> Path:
+        """The key file in use."""
+        return self.keys_file or beside(self.index, ".keys.json")
+
+    @property
+    def state_url(self) -> str:
+        """The database URL in use."""
+        return self.database_url or f"sqlite:///{beside(self.index, '.state.sqlite')}"
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the service."""
+        return self.host in LOOPBACK_HOSTS
+
+
+def beside(index: Path, suffix: str) -> Path:
+    """The sibling of the index directory that is named after it."""
+    whole = index.absolute()
+    return whole.with_name(whole.name + suffix)
+
+
+def load_settings(file: Path | None = None, **overrides: Any) -> Settings:
+    """Settings from, strongest first: `overrides` that are not None, the environment, `file` (`KB_NAME=value` lines).
+
+    Raises:
+        SettingsError: a value is invalid, a name is unknown, or internal articles would be open to a network.
+    """
+    if file is not None and not file.is_file():
+        raise SettingsError(f"settings file {file} does not exist")
+    try:
+        given: dict[str, Any] = {name: value for name, value in overrides.items() if value is not None}
+        file_given: dict[str, Any] = {"_env_file": file} if file else {}
+        settings = Settings(**given, **file_given)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise SettingsError(f"setting `{name}`: {first['msg']}; see docs/settings.md") from error
+    if settings.anonymous_audience is Audience.INTERNAL and not settings.is_loopback:
+        raise SettingsError(
+            f"anonymous callers may see internal articles only on a loopback host, not on {settings.host}; "
+            "make a key with `kb keys add` instead"
+        )
+    return settings

@@ -1,0 +1,175 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from indexer.articles import (
+    MAX_FILE_BYTES,
+    find_articles,
+    line_of_key,
+    parse_article,
+    plain_text,
+    read_article,
+    slugify,
+)
+from indexer.errors import ArticleError
+from indexer.metadata import Audience
+from tests.conftest import write_article
+
+DOCUMENT = """\
+---
+id: KB-1
+title: The title
+products: [email]
+error_codes: [401, x]
+---
+
+# The title
+
+Opening words.
+
+## Part *one*
+
+- first
+- second
+
+```text
+# not a heading
+```
+
+### Deeper
+
+| a | b |
+|---|---|
+| 1 | 2 |
+
+## Part *one*
+
+Last.
+"""
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_sections_and_their_exact_lines(newline: str, mark: str) -> None:
+    article = parse_article("a/b.md", (mark + DOCUMENT.replace("\n", newline)).encode())
+    assert article.article_id == "KB-1"
+    assert article.meta.error_codes == ("401", "x")
+    assert [(s.heading_path, s.anchor, s.level, s.span.start_line) for s in article.sections] == [
+        (("The title",), "the-title", 1, 8),
+        (("The title", "Part one"), "part-one", 2, 12),
+        (("The title", "Part one", "Deeper"), "deeper", 3, 21),
+        (("The title", "Part one"), "part-one-1", 2, 27),
+    ]
+    kinds = [[block.kind for block in section.blocks] for section in article.sections]
+    assert kinds == [["paragraph"], ["paragraph", "paragraph", "fence"], ["table"], ["paragraph"]]
+    fence = article.sections[1].blocks[2]
+    expected = newline.join(["```text", "# not a heading", "```"])
+    assert article.source.text[fence.start : fence.end] == expected
+    assert article.sections[-1].span.end_line == 29
+
+
+def test_what_is_not_named_is_derived() -> None:
+    article = parse_article("auth/clock-skew.md", b"Text before any heading.\n\n## One\n\nMore.\n")
+    assert article.title == "One"
+    assert article.article_id == "auth/clock-skew"
+    assert article.audience is Audience.INTERNAL
+    assert article.sections[0].level == 0
+    assert article.sections[0].anchor == ""
+    assert parse_article("clock-skew.md", b"words").title == "Clock skew"
+    assert parse_article("a.md", b"words", Audience.PUBLIC).audience is Audience.PUBLIC
+
+
+@pytest.mark.parametrize(
+    ("data", "line", "reason"),
+    [
+        (b"# A\n\n\xff\n", 3, "is not UTF-8"),
+        (b"# A\n\0\n", 2, "NUL byte"),
+        (b"---\ntitle: A\naudience: everyone\n---\nx\n", 3, "`audience`"),
+        (b"---\ntitle: [\n---\nx\n", 2, "not valid YAML"),
+        (b"---\njust words\n---\nx\n", 2, "`key: value` lines"),
+        (b"---\ntitle: 12\n---\nx\n", 2, "`title`"),
+        (b"---\na: 1\nlast_verified: soon\n---\nx\n", 3, "`last_verified`"),
+        (b'---\ntitle: "\\uD800"\n---\nx\n', 2, "surrogate"),
+        (b"---\nx: !!python/object/apply:os.system [ls]\n---\nx\n", 2, "not valid YAML"),
+        (b"", 1, "has no text"),
+        (b"# Only\n\n## Headings\n", 1, "has no text"),
+        (b"\n\n", 1, "has no text"),
+    ],
+)
+def test_malformed_files_are_reported_by_line(data: bytes, line: int, reason: str) -> None:
+    with pytest.raises(ArticleError) as caught:
+        parse_article("bad.md", data)
+    assert caught.value.line == line
+    assert reason in caught.value.reason
+    assert str(caught.value).startswith(f"bad.md:{line}: ")
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "outside.md").write_text("secret")
+    root = tmp_path / "root"
+    root.mkdir()
+    (root / "link.md").symlink_to(tmp_path / "outside.md")
+    with pytest.raises(ArticleError, match="leads out of the folder"):
+        read_article(root, root / "link.md")
+    with (root / "big.md").open("wb") as file:
+        file.truncate(MAX_FILE_BYTES + 1)
+    with pytest.raises(ArticleError, match="split it"):
+        read_article(root, root / "big.md")
+    with pytest.raises(ArticleError, match="cannot be read"):
+        read_article(root, root / "gone.md")
+
+
+def test_find_articles_is_sorted_and_passes_over_what_is_hidden(tmp_path: Path) -> None:
+    for path in ("b.md", "a/z.markdown", "a-b/c.MD", ".git/x.md", "a/.hidden.md", "note.txt"):
+        write_article(tmp_path, path)
+    (tmp_path / "folder.md").mkdir()
+    found = [path.relative_to(tmp_path).as_posix() for path in find_articles(tmp_path)]
+    assert found == ["a-b/c.MD", "a/z.markdown", "b.md"]
+
+
+@pytest.mark.parametrize(
+    ("heading", "anchor"),
+    [("Part one", "part-one"), ("What's `new`?", "whats-new"), ("Ünï_x - y", "ünï_x---y"), ("401 / 403", "401--403")],
+)
+def test_slugify(heading: str, anchor: str) -> None:
+    assert slugify(heading) == anchor
+
+
+def test_plain_text_and_line_of_key() -> None:
+    assert plain_text("A **bold** `code` [link](x.md)") == "A bold code link"
+    assert line_of_key("a: 1\nb:\n  - a: 2\nc: 3", "c") == 5
+    assert line_of_key("a: 1", "b") == 1
+
+
+MARKDOWN = st.lists(
+    st.sampled_from(
+        ["# H\n", "## Ü\n", "text 漢字. ", "\n", "\r\n", "- item\n", "```\n", "> q\n", "| a |\n|---|\n", "    code\n",
+         "[r]: /url\n", "===\n", "<div>\n", "\u2028", "1. n\n", "---\n", "\t", "*e* ", "\r"]
+    ),
+    max_size=30,
+).map("".join)  # fmt: skip
+
+
+@given(MARKDOWN, st.booleans())
+def test_any_markdown_has_ordered_sections_with_blocks_inside(text: str, mark: bool) -> None:
+    data = (("\ufeff" if mark else "") + text).encode()
+    try:
+        article = parse_article("a.md", data)
+    except ArticleError:
+        return
+    previous_end = 0
+    for section in article.sections:
+        assert section.span.start_byte >= previous_end
+        previous_end = section.span.end_byte
+        end = 0
+        for block in section.blocks:
+            span = article.source.span(block.start, block.end)
+            assert section.span.start_byte <= span.start_byte < span.end_byte <= section.span.end_byte
+            assert block.start >= end
+            end = block.end
+            assert article.source.slice(span) == article.source.text[block.start : block.end]
+    assert previous_end <= len(data)

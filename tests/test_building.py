@@ -1,0 +1,309 @@
+from __future__ import annotations
+
+import fcntl
+import json
+import multiprocessing
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from indexer import building
+from indexer.building import NothingPublished, build_index, check_embedder, describe
+from indexer.chunking import ChunkLimits
+from indexer.dense import IndexType
+from indexer.embedding import Embedder, Vectors, load_embedder
+from indexer.errors import IndexBusy, IndexMismatch
+from indexer.metadata import Audience
+from indexer.snapshot import Snapshot, current_version
+from tests.conftest import FakeEmbedder, build, write_article
+
+ROOT = Path(building.__file__).parents[1]
+
+
+def test_what_a_first_build_reports(small_world: Path, index_dir: Path) -> None:
+    report = build(small_world, index_dir)
+    assert report.added == ("auth/token-expired.md", "db/listener.md", "mail/bounce.md", "runbooks/restart.md")
+    assert (report.changed, report.removed, report.errors) == ((), (), ())
+    assert (report.article_count, report.chunk_count) == (4, 8)
+    assert report.reused == 0
+    assert report.version == current_version(index_dir)
+    values = describe(report)
+    assert json.loads(json.dumps(values))["articles"] == 4
+    assert not list(index_dir.glob(".building-*"))
+
+
+def test_only_what_changed_is_embedded(small_world: Path, index_dir: Path) -> None:
+    build(small_world, index_dir)
+    file = small_world / "db/listener.md"
+    file.write_text(file.read_text().replace("Correct the alias", "Repair the alias"))
+    embedder = FakeEmbedder()
+    report = build(small_world, index_dir, embedder)
+    assert report.changed == ("db/listener.md",)
+    assert (report.added, report.removed) == ((), ())
+    assert report.embedded == 1
+    assert len(embedder.texts) == 1
+    assert "Repair the alias" in embedder.texts[0]
+
+
+def test_nothing_is_embedded_twice(small_world: Path, index_dir: Path) -> None:
+    first = build(small_world, index_dir)
+    embedder = FakeEmbedder()
+    second = build(small_world, index_dir, embedder)
+    assert embedder.texts == []
+    assert (second.embedded, second.reused) == (0, first.embedded)
+
+
+def test_rebuilding_gives_the_same_index(small_world: Path, tmp_path: Path) -> None:
+    snapshots = []
+    for name in ("one", "two"):
+        build(small_world, tmp_path / name)
+        snapshots.append(Snapshot.open(tmp_path / name))
+    one, two = snapshots
+    assert one.store.cards == two.store.cards
+    assert one.signatures == two.signatures
+    np.testing.assert_array_equal(one.chunks, two.chunks)
+    rows = np.arange(len(one.chunks))
+    np.testing.assert_array_equal(one.vectors.vectors(rows), two.vectors.vectors(rows))
+
+
+def test_removal(small_world: Path, index_dir: Path) -> None:
+    build(small_world, index_dir)
+    (small_world / "db/listener.md").unlink()
+    report = build(small_world, index_dir)
+    assert report.removed == ("db/listener.md",)
+    assert report.embedded == 0
+    snapshot = Snapshot.open(index_dir)
+    assert snapshot.store.row_of("KB-1002") is None
+    assert "error code: ora-12154" not in snapshot.signatures
+
+
+def test_a_deleted_articles_vectors_are_dropped(small_world: Path, index_dir: Path) -> None:
+    build(small_world, index_dir)
+    file = small_world / "db/listener.md"
+    text = file.read_text()
+    file.unlink()
+    build(small_world, index_dir)
+    file.write_text(text)
+    assert build(small_world, index_dir).embedded > 0
+
+
+def test_two_versions_are_kept(small_world: Path, index_dir: Path) -> None:
+    versions = [build(small_world, index_dir).version for _ in range(4)]
+    assert {path.name for path in index_dir.iterdir() if path.is_dir()} == set(versions[-2:])
+
+
+def test_a_clock_set_back_keeps_the_new_version(
+    small_world: Path, index_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from datetime import UTC, datetime
+
+    for _ in range(2):
+        build(small_world, index_dir)
+
+    class Past(datetime):
+        @classmethod
+        def now(cls, tz: object = None) -> Past:
+            return cls(2001, 1, 1, tzinfo=UTC)
+
+    monkeypatch.setattr(building, "datetime", Past)
+    report = build(small_world, index_dir)
+    assert report.version.startswith("2001")
+    assert Snapshot.open(index_dir).name == report.version
+
+
+def test_an_open_snapshot_outlives_its_version(small_world: Path, index_dir: Path) -> None:
+    build(small_world, index_dir)
+    snapshot = Snapshot.open(index_dir)
+    for _ in range(3):
+        build(small_world, index_dir)
+    assert not snapshot.folder.exists()
+    assert snapshot.article(0).path == "auth/token-expired.md"
+    assert snapshot.vectors.vectors(np.arange(2)).shape[0] == 2
+
+
+def test_malformed_files_are_left_out_and_told(small_world: Path, index_dir: Path) -> None:
+    (small_world / "bad.md").write_bytes(b"# A\n\xff")
+    write_article(small_world, "zz.md", article_id="KB-1001")
+    report = build(small_world, index_dir)
+    assert [str(error) for error in report.errors] == [
+        "bad.md:2: is not UTF-8 (byte 0xff); save it as UTF-8",
+        "zz.md:1: has the same id KB-1001 as auth/token-expired.md",
+    ]
+    assert report.article_count == 4
+
+
+def test_strict_publishes_nothing(small_world: Path, index_dir: Path) -> None:
+    old = build(small_world, index_dir).version
+    (small_world / "bad.md").write_bytes(b"\xff")
+    with pytest.raises(NothingPublished, match=r"bad\.md:1: is not UTF-8"):
+        build(small_world, index_dir, strict=True)
+    assert current_version(index_dir) == old
+
+
+@pytest.mark.parametrize("content", [None, b"\xff"])
+def test_without_any_article_nothing_is_published(source: Path, index_dir: Path, content: bytes | None) -> None:
+    if content is not None:
+        (source / "bad.md").write_bytes(content)
+    with pytest.raises(NothingPublished) as caught:
+        build(source, index_dir)
+    assert ("bad.md:1: is not UTF-8" in str(caught.value)) is (content is not None)
+    assert not (index_dir / "CURRENT").exists()
+
+
+def test_the_default_audience_is_internal(source: Path, index_dir: Path) -> None:
+    write_article(source, "none.md", audience=None)
+    write_article(source, "named.md", audience="public")
+    build(source, index_dir)
+    audiences = {card.path: card.audience for card in Snapshot.open(index_dir).store.cards}
+    assert audiences == {"none.md": Audience.INTERNAL, "named.md": Audience.PUBLIC}
+    build(source, index_dir, default_audience=Audience.PUBLIC)
+    assert {card.audience for card in Snapshot.open(index_dir).store.cards} == {Audience.PUBLIC}
+
+
+def test_a_second_writer_is_refused(small_world: Path, index_dir: Path) -> None:
+    index_dir.mkdir()
+    with (index_dir / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with pytest.raises(IndexBusy, match="wait for it to end"):
+            build(small_world, index_dir)
+    build(small_world, index_dir)
+
+
+@pytest.mark.parametrize("kind", [IndexType.SQFP16, IndexType.HNSW, IndexType.IVF])
+def test_every_layout_is_published(small_world: Path, index_dir: Path, kind: IndexType) -> None:
+    build(small_world, index_dir, index_type=kind)
+    snapshot = Snapshot.open(index_dir)
+    assert snapshot.manifest.index_type is kind
+    assert snapshot.vectors.kind is kind
+
+
+def test_limits_never_pass_the_models(small_world: Path, index_dir: Path) -> None:
+    build(small_world, index_dir, FakeEmbedder(max_tokens=64), limits=ChunkLimits(500, 400))
+    assert Snapshot.open(index_dir).manifest.limits == ChunkLimits(64, 64)
+
+
+def test_check_embedder(small_world: Path, index_dir: Path) -> None:
+    build(small_world, index_dir)
+    manifest = Snapshot.open(index_dir).manifest
+    check_embedder(manifest, FakeEmbedder())
+    with pytest.raises(IndexMismatch, match="run `kb index` with the same model"):
+        check_embedder(manifest, FakeEmbedder(salt="other"))
+
+
+def test_stages_are_reported_to_their_ends(small_world: Path, index_dir: Path) -> None:
+    seen: dict[str, tuple[int, int]] = {}
+    build_index(
+        small_world,
+        index_dir,
+        FakeEmbedder(),
+        progress=lambda stage, done, total: seen.__setitem__(stage, (done, total)),
+    )
+    assert seen["reading"] == (4, 4)
+    assert seen["embedding"][0] == seen["embedding"][1] > 0
+    assert all(done == total for done, total in seen.values())
+
+
+class _SlowEmbedder(FakeEmbedder):
+    """Takes its time, so that a kill lands anywhere."""
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        time.sleep(0.01)
+        return super().embed(texts)
+
+
+def _build_forever(source: str, index: str) -> None:
+    number = 0
+    while True:
+        number += 1
+        write_article(Path(source), "changing.md", f"Words number {number} and os pid {os.getpid()}.\n")
+        build(Path(source), Path(index), _SlowEmbedder())
+
+
+def test_kill_9_at_any_moment_leaves_a_version_that_opens(small_world: Path, index_dir: Path) -> None:
+    build(small_world, index_dir)
+    chance = random.Random(3)
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["tests.test_building"])
+    names = set()
+    for _ in range(12):
+        process = context.Process(target=_build_forever, args=(str(small_world), str(index_dir)))
+        process.start()
+        time.sleep(0.15 + chance.random() * 0.35)
+        assert process.pid is not None
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        snapshot = Snapshot.open(index_dir)
+        names.add(snapshot.name)
+        assert len(snapshot.store.cards) in {4, 5}
+    assert len(names) > 3
+    report = build(small_world, index_dir)
+    assert Snapshot.open(index_dir).name == report.version
+    assert not list(index_dir.glob(".building-*"))
+
+
+@pytest.mark.parametrize("step", range(0, 40, 3))
+def test_a_crash_at_any_step_of_publishing_leaves_the_old_version(
+    small_world: Path, index_dir: Path, monkeypatch: pytest.MonkeyPatch, step: int
+) -> None:
+    old = build(small_world, index_dir).version
+    write_article(small_world, "new.md")
+    calls = 0
+    flush = building._flush
+
+    def crash(path: Path) -> None:
+        nonlocal calls
+        calls += 1
+        if calls > step:
+            raise KeyboardInterrupt
+        flush(path)
+
+    monkeypatch.setattr(building, "_flush", crash)
+    try:
+        expected = {build(small_world, index_dir).version}
+    except KeyboardInterrupt:
+        # After the pointer was replaced, only its folder's flush is left to fail.
+        expected = {old, *(path.name for path in index_dir.iterdir())}
+    monkeypatch.undo()
+    assert Snapshot.open(index_dir).name in expected
+    report = build(small_world, index_dir)
+    assert Snapshot.open(index_dir).name == report.version
+    assert report.article_count == 5
+
+
+def test_kill_9_of_kb_index_itself(source: Path, index_dir: Path, real_embedder: Embedder) -> None:
+    for number in range(60):
+        write_article(source, f"a{number}.md", f"Error {number} of the gateway. " * 12)
+    script = "import sys; sys.argv[0] = 'kb'; from eval.cli import main; main()"
+    command = [sys.executable, "-c", script, "index", str(source), "--index", str(index_dir), "--quiet"]
+    build_index(source, index_dir, real_embedder, building.BuildOptions())
+    old = current_version(index_dir)
+    for number in range(60):
+        write_article(source, f"a{number}.md", f"Fault {number} of the console. " * 12)
+    process = subprocess.Popen(command, cwd=ROOT)
+    deadline = time.monotonic() + 30
+    while not list(index_dir.glob("embeddings.sqlite-wal")) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    time.sleep(0.3)
+    process.kill()
+    process.wait()
+    assert Snapshot.open(index_dir).name == old
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert Snapshot.open(index_dir).name != old
+
+
+def test_the_real_model_end_to_end(small_world: Path, index_dir: Path, real_embedder: Embedder) -> None:
+    report = build(small_world, index_dir, real_embedder)
+    snapshot = Snapshot.open(index_dir)
+    check_embedder(snapshot.manifest, load_embedder())
+    assert snapshot.manifest.limits.max_tokens <= 256
+    texts = [snapshot.chunk_text(number) for number in range(report.chunk_count)]
+    assert max(real_embedder.count_tokens(texts)) <= 254

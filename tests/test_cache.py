@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from indexer.cache import EmbeddingCache
+from tests.conftest import FakeEmbedder
+
+
+def test_fill_read_and_keep_only(tmp_path: Path) -> None:
+    embedder = FakeEmbedder()
+    cache = EmbeddingCache(tmp_path / "e.sqlite", embedder.fingerprint)
+    texts = [f"text number {number}" for number in range(600)]
+    assert list(cache.fill(embedder, texts)) == [256, 512, 600]
+    keys = [cache.key(text) for text in texts]
+    assert cache.missing([*keys, cache.key("new")]) == {cache.key("new")}
+    order = [keys[599], keys[0], keys[599]]
+    np.testing.assert_array_equal(cache.read(order), FakeEmbedder().embed([texts[599], texts[0], texts[599]]))
+    cache.keep_only(keys[:2])
+    assert cache.missing(keys) == set(keys[2:])
+    cache.close()
+
+
+def test_finished_batches_outlive_a_crash(tmp_path: Path) -> None:
+    embedder = FakeEmbedder()
+    cache = EmbeddingCache(tmp_path / "e.sqlite", embedder.fingerprint)
+    steps = cache.fill(embedder, [f"text {number}" for number in range(600)])
+    assert next(steps) == 256
+    again = EmbeddingCache(tmp_path / "e.sqlite", embedder.fingerprint)
+    assert len(again.missing([again.key(f"text {number}") for number in range(600)])) == 344
+    again.close()
+    cache.close()
+
+
+def test_another_model_shares_nothing(tmp_path: Path) -> None:
+    one, other = FakeEmbedder(), FakeEmbedder(salt="other")
+    first = EmbeddingCache(tmp_path / "e.sqlite", one.fingerprint)
+    assert list(first.fill(one, ["a"])) == [1]
+    first.close()
+    second = EmbeddingCache(tmp_path / "e.sqlite", other.fingerprint)
+    assert second.missing([second.key("a")]) == {second.key("a")}
+    with pytest.raises(KeyError):
+        second.read([second.key("a")])
+    second.close()
+
+
+@pytest.mark.parametrize(
+    "damage", [b"this is not a database, and longer than its header " * 40, b"SQLite format 3\0" + b"x" * 5000]
+)
+def test_a_damaged_cache_is_begun_again(tmp_path: Path, damage: bytes) -> None:
+    file = tmp_path / "e.sqlite"
+    file.write_bytes(damage)
+    embedder = FakeEmbedder()
+    cache = EmbeddingCache(file, embedder.fingerprint)
+    assert list(cache.fill(embedder, ["a"])) == [1]
+    cache.close()
+
+
+def test_an_altered_vector_counts_as_missing(tmp_path: Path) -> None:
+    import sqlite3
+
+    embedder = FakeEmbedder()
+    cache = EmbeddingCache(tmp_path / "e.sqlite", embedder.fingerprint)
+    assert list(cache.fill(embedder, ["a", "b"])) == [2]
+    cache.close()
+    connection = sqlite3.connect(tmp_path / "e.sqlite")
+    with connection:
+        connection.execute("UPDATE vectors SET value = zeroblob(256) WHERE key = ?", (cache.key("a"),))
+    connection.close()
+    again = EmbeddingCache(tmp_path / "e.sqlite", embedder.fingerprint)
+    assert again.missing([again.key("a"), again.key("b")]) == {again.key("a")}
+    again.close()

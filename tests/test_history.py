@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from indexer.building import build_index, publish_history
+from indexer.errors import IndexMismatch, IndexNotFound
+from indexer.history import ResolvedTickets, TicketHistory, read_tickets, write_history
+from indexer.snapshot import Snapshot
+from tests.conftest import FakeEmbedder, build
+
+AXES = np.eye(4, dtype=np.float32)
+
+
+def _history(folder: Path, tickets: ResolvedTickets) -> TicketHistory:
+    write_history(folder / "h", tickets, ["a.md", "b.md", "c.md"], AXES[:3], np.eye(4, dtype=np.float32))
+    return TicketHistory(folder / "h", ["a.md", "b.md", "c.md"])
+
+
+def test_a_similar_ticket_votes_for_what_resolved_it(tmp_path: Path) -> None:
+    history = _history(tmp_path, ResolvedTickets(AXES[[3, 1]], (("a.md",), ("b.md", "gone.md"))))
+    evidence = history.evidence(AXES[3])
+    assert int(np.argmax(evidence.votes)) == 0
+    assert evidence.counts[0] == 1
+    assert evidence.votes[2] == 0
+    assert evidence.prototype[0] > 0.2
+    assert evidence.prototype[2] == pytest.approx(0.0)
+    assert len(history) == 2
+    assert evidence.trust == pytest.approx(2 / (2 + 9))
+
+
+def test_links_to_articles_that_left_are_kept_in_the_file(tmp_path: Path) -> None:
+    tickets = ResolvedTickets(AXES[[3]], (("gone.md",),))
+    assert _history(tmp_path, tickets).evidence(AXES[3]).votes.sum() == 0
+    again = read_tickets(tmp_path / "h")
+    assert again.links == (("gone.md",),)
+    np.testing.assert_array_equal(again.vectors, tickets.vectors)
+
+
+def test_history_is_published_and_survives_a_rebuild(small_world: Path, index_dir: Path) -> None:
+    embedder = FakeEmbedder()
+    build(small_world, index_dir, embedder)
+    assert Snapshot.open(index_dir).history is None
+    tickets = ResolvedTickets(embedder.embed(["login is broken"]), (("auth/token-expired.md", "no/such.md"),))
+    version, unknown = publish_history(index_dir, embedder, tickets)
+    assert unknown == ("no/such.md",)
+    assert Snapshot.open(index_dir).name == version
+    for name in (version, build(small_world, index_dir).version):
+        history = Snapshot.open(index_dir).history
+        assert history is not None, name
+        assert len(history) == 1
+    build_index(small_world, index_dir, FakeEmbedder(salt="other"))
+    assert Snapshot.open(index_dir).history is None
+
+
+def test_history_needs_an_index_by_the_same_model(small_world: Path, index_dir: Path) -> None:
+    tickets = ResolvedTickets(FakeEmbedder().embed(["x"]), (("a.md",),))
+    with pytest.raises(IndexNotFound):
+        publish_history(index_dir, FakeEmbedder(), tickets)
+    build(small_world, index_dir)
+    with pytest.raises(IndexMismatch):
+        publish_history(index_dir, FakeEmbedder(salt="other"), tickets)

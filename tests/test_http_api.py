@@ -1,0 +1,255 @@
+"""The HTTP API as callers see it."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from service.http.problems import KINDS, MEDIA_TYPE, TYPE_PREFIX
+from service.http.routes_articles import choose_format
+from tests.http_world import UNCOVERED, World, make_world
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return make_world(tmp_path_factory.mktemp("api"))
+
+
+@pytest.fixture(scope="module")
+def public(world: World) -> Iterator[TestClient]:
+    with world.client() as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def engineer(world: World) -> Iterator[TestClient]:
+    with world.client(world.engineer) as client:
+        yield client
+
+
+def assert_problem(response: Any, name: str) -> dict[str, Any]:
+    assert response.headers["content-type"] == MEDIA_TYPE, response.text
+    body: dict[str, Any] = response.json()
+    assert body["type"] == TYPE_PREFIX + name
+    assert response.status_code == body["status"] == KINDS[name].status
+    assert body["title"] == KINDS[name].title
+    assert body["instance"] == f"urn:request:{response.headers['x-request-id']}"
+    return body
+
+
+def test_search_by_get_and_post_give_the_same_answer(public: TestClient) -> None:
+    got = public.get("/v1/search", params={"q": "401 invalid_token", "limit": 1}).json()
+    posted = public.post("/v1/search", json={"text": "401 invalid_token", "limit": 1}).json()
+    assert got.keys() == posted.keys()
+    assert got["suggestions"] == posted["suggestions"]
+    assert [s["path"] for s in got["suggestions"]] == ["api/token-expired.md"]
+    assert got["answered"] and not got["nearest"]
+
+
+def test_a_citation_leads_to_the_very_bytes(public: TestClient, world: World) -> None:
+    answer = public.post("/v1/search", json={"q": "401 invalid_token"}).json()
+    snippet = answer["suggestions"][0]["snippets"][0]
+    cited = snippet["citation"]
+    data = (world.source / cited["path"]).read_bytes()
+    assert data[cited["start_byte"] : cited["end_byte"]].decode() == snippet["text"]
+
+
+def test_an_unsure_answer_is_empty_for_the_public_and_marked_for_engineers(
+    public: TestClient, engineer: TestClient
+) -> None:
+    asked = {"text": f"{UNCOVERED} and 401 invalid_token"}
+    answer = public.post("/v1/search", json=asked).json()
+    assert (answer["answered"], answer["suggestions"], answer["nearest"]) == (False, [], False)
+    answer = engineer.post("/v1/search", json=asked).json()
+    assert not answer["answered"]
+    assert answer["nearest"]
+    assert answer["suggestions"]
+
+
+def test_a_ticket_gets_a_note_with_citations(engineer: TestClient) -> None:
+    answer = engineer.post("/v1/tickets/suggest", json={"subject": "API down", "body": "401 invalid_token"}).json()
+    note = answer["internal_note"]
+    assert note.startswith("**Suggested articles** (83% sure)")
+    assert re.search(r"\]\(<http://testserver/articles/[\w/.-]+\.md\?lines=\d+-\d+#[\w-]+>\)", note)
+    assert answer["suggestions"]
+
+
+def test_products_narrow_the_search(public: TestClient) -> None:
+    answer = public.post("/v1/search", json={"text": "it bounces with 401", "products": ["Email"]}).json()
+    assert {s["path"] for s in answer["suggestions"]} == {"mail/bounce.md"}
+
+
+def test_the_list_of_articles_is_paged(engineer: TestClient) -> None:
+    first = engineer.get("/v1/articles", params={"limit": 3}).json()
+    second = engineer.get("/v1/articles", params={"limit": 3, "cursor": first["next_cursor"]}).json()
+    paths = [article["path"] for page in (first, second) for article in page["articles"]]
+    assert paths == ["api/token-expired.md", "mail/bounce.md", "runbooks/zanzibar.md", "triage/xylophone.md"]
+    assert second["next_cursor"] is None
+    listed = engineer.get("/v1/articles", params={"type": "triage"}).json()
+    assert [article["path"] for article in listed["articles"]] == ["triage/xylophone.md"]
+    assert_problem(engineer.get("/v1/articles", params={"cursor": "%%%"}), "invalid")
+
+
+@pytest.mark.parametrize(
+    ("accept", "wanted"),
+    [
+        ("", "json"),
+        ("*/*", "json"),
+        ("text/html,application/xhtml+xml,*/*;q=0.8", "html"),
+        ("text/markdown;q=0.9, application/json;q=0.5", "markdown"),
+        ("image/png", "json"),
+        ("text/html;q=0", "json"),
+        ("text/html;q=x, text/markdown", "markdown"),
+    ],
+)
+def test_the_accept_header_chooses_the_format(accept: str, wanted: str) -> None:
+    assert choose_format(accept) == wanted
+
+
+def test_an_article_as_json_html_and_markdown(engineer: TestClient, world: World) -> None:
+    body = engineer.get("/v1/articles/KB-1001").json()
+    assert body["path"] == "api/token-expired.md"
+    assert [section["anchor"] for section in body["sections"]][1:] == ["symptoms", "resolution"]
+    assert [related["article_id"] for related in body["related"]] == ["KB-1003", "KB-7777"]
+    page = engineer.get("/v1/articles/api/token-expired.md", headers={"Accept": "text/html"})
+    assert page.headers["content-type"].startswith("text/html")
+    assert '<h2 id="symptoms"' in page.text
+    assert 'href="/articles/mail/bounce.md#symptoms"' in page.text
+    source = engineer.get("/v1/articles/api/token-expired.md?format=markdown")
+    assert source.headers["content-type"].startswith("text/markdown")
+    assert source.content == (world.source / "api/token-expired.md").read_bytes()
+
+
+def test_an_article_is_not_sent_twice(public: TestClient, engineer: TestClient) -> None:
+    first = public.get("/v1/articles/KB-1001")
+    assert first.headers["cache-control"] == "public, max-age=60"
+    again = public.get("/v1/articles/KB-1001", headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert engineer.get("/v1/articles/KB-1001").headers["cache-control"] == "private, no-cache"
+    assert engineer.get("/v1/articles/KB-1001").headers["etag"] != first.headers["etag"]
+
+
+@pytest.mark.parametrize(
+    "name", ["KB-9999", "KB-7777", "runbooks/zanzibar.md", "../index/CURRENT", "%2e%2e/x", "a%00b"]
+)
+def test_absent_and_out_of_scope_are_the_same_problem(public: TestClient, name: str) -> None:
+    body = assert_problem(public.get(f"/v1/articles/{name}"), "not-found")
+    assert body["detail"] in {"no such article", "no such address"}
+
+
+def test_feedback_is_stored_without_a_question(public: TestClient, world: World) -> None:
+    sent = {"index_version": "v", "article": "KB-1001", "helpful": True, "comment": "Step 2 was it."}
+    assert public.post("/v1/feedback", json=sent).status_code == 201
+    import sqlite3
+
+    with sqlite3.connect(world.settings.state_url.removeprefix("sqlite:///")) as connection:
+        row = connection.execute("select article, helpful, comment, audience, key_id from feedback").fetchone()
+    connection.close()
+    assert row == ("api/token-expired.md", 1, "Step 2 was it.", "public", None)
+    assert_problem(public.post("/v1/feedback", json={**sent, "article": "KB-7777"}), "not-found")
+
+
+def test_every_problem_is_a_problem_document(world: World, public: TestClient) -> None:
+    assert_problem(public.get("/nowhere"), "not-found")
+    assert "Allow" in public.delete("/v1/search").headers
+    assert_problem(public.delete("/v1/search"), "method-not-allowed")
+    assert_problem(public.post("/v1/search", content=b"{", headers={"Content-Type": "application/json"}), "malformed")
+    assert_problem(public.post("/v1/search", content=b"x" * 300_000), "body-too-large")
+    assert_problem(public.get("/v1/search", params={"q": " "}), "invalid")
+    body = assert_problem(public.post("/v1/search", json={"text": "secret words", "limit": 0, "colour": 1}), "invalid")
+    assert {error["location"] for error in body["errors"]} == {"body.limit", "body.colour"}
+    assert "secret words" not in str(body)
+    halves = b'{"text": "\\ud800 lone"}'
+    assert_problem(public.post("/v1/search", content=halves, headers={"Content-Type": "application/json"}), "invalid")
+    deep = b"[" * 100_000
+    assert public.post("/v1/search", content=deep, headers={"Content-Type": "application/json"}).status_code in {
+        400,
+        422,
+    }
+
+
+def test_a_body_without_a_length_is_limited_too(public: TestClient) -> None:
+    response = public.post("/v1/search", content=(b"x" * 50_000 for _ in range(20)))
+    assert_problem(response, "body-too-large")
+
+
+def test_request_ids_come_back_unless_they_are_odd(public: TestClient) -> None:
+    assert public.get("/v1/health", headers={"X-Request-ID": "abc-1"}).headers["x-request-id"] == "abc-1"
+    assert re.fullmatch(
+        r"[0-9a-f]{16}", public.get("/v1/health", headers={"X-Request-ID": "a b"}).headers["x-request-id"]
+    )
+
+
+def test_the_rate_limit_is_told_and_kept(world: World) -> None:
+    with world.client(rate_limit_per_minute=3) as client:
+        first = client.get("/v1/session")
+        assert first.headers["ratelimit-policy"] == '"minute";q=3;w=60'
+        assert re.fullmatch(r'"minute";r=2;t=\d+', first.headers["ratelimit"])
+        statuses = [client.get("/v1/session").status_code for _ in range(4)]
+        assert statuses[-1] == 429
+        refused = client.get("/v1/session")
+        assert_problem(refused, "too-many-requests")
+        assert 1 <= int(refused.headers["retry-after"]) <= 60
+        other = client.get("/v1/session", headers={"Authorization": f"Bearer {world.engineer}"})
+        assert other.status_code == 200
+        assert client.get("/v1/health").status_code == 200
+
+
+def test_metrics_count_answers_and_hold_no_query_text(world: World) -> None:
+    with world.client() as client:
+        client.get("/v1/search", params={"q": "wombat 401 invalid_token"})
+        client.post("/v1/search", json={"text": f"wombat {UNCOVERED}"})
+        text = client.get("/metrics").text
+    assert 'kb_answers_total{outcome="answered"} 1.0' in text
+    assert 'kb_answers_total{outcome="abstained"} 1.0' in text
+    assert 'kb_http_requests_total{method="GET",route="/v1/search",status="200"} 1.0' in text
+    assert "wombat" not in text
+
+
+def test_no_log_line_holds_the_question(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    with world.client() as client:
+        client.get("/v1/search", params={"q": "wombat trouble", "limit": 99})
+        client.get("/", params={"q": "wombat trouble"})
+        client.post("/results", content="wombat trouble")
+        client.get("/wombat")
+    ours = [record.getMessage() for record in caplog.records if record.name.startswith("kb")]
+    assert any('"route": "/v1/search"' in line for line in ours)
+    assert not any("wombat" in line for line in ours)
+
+
+def test_a_defect_is_a_problem_and_its_message_is_not_logged(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise RuntimeError("cannot parse: " + "".join(["wom", "bat"]))
+
+    with world.client() as client:
+        monkeypatch.setattr("service.assistant.Assistant.answer", fail)
+        assert_problem(client.post("/v1/search", json={"text": "wombat"}), "internal-error")
+    assert "RuntimeError" in caplog.text
+    assert "wombat" not in "".join(r.getMessage() for r in caplog.records if r.name.startswith("kb"))
+
+
+def test_openapi_describes_every_operation(public: TestClient) -> None:
+    document = public.get("/v1/openapi.json").json()
+    operations = [
+        operation for path in document["paths"].values() for method, operation in path.items() if method != "parameters"
+    ]
+    names = [operation["operationId"] for operation in operations]
+    assert len(names) == len(set(names)) == 11
+    assert all(operation["summary"] for operation in operations)
+    for operation in operations:
+        for status, response in operation["responses"].items():
+            if status >= "400":
+                assert list(response["content"]) == [MEDIA_TYPE], (operation["operationId"], status)
+    assert "example" in str(document["paths"]["/v1/search"]["get"]["responses"]["200"])
+    schemas = document["components"]["schemas"]
+    assert {"text", "title", "limit", "products"} <= schemas["SearchRequest"]["properties"].keys()
+    references = set(re.findall(r"#/components/schemas/([\w.-]+)", str(document)))
+    assert references <= schemas.keys()

@@ -1,0 +1,211 @@
+"""Starting, reloading, overload, stopping."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi.testclient import TestClient
+
+from indexer.errors import IndexNotFound, KBError, SettingsError
+from indexer.metadata import Audience
+from service.http.answering import AnsweringPool
+from service.http.app import create_app
+from service.http.metrics import Metrics
+from service.http.problems import KINDS, ProblemError
+from service.http.server import run_server
+from service.settings import Settings
+from tests.conftest import FakeEmbedder, build, write_article
+from tests.http_world import DecidedAssistant, World, make_world, running
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> World:
+    return make_world(tmp_path)
+
+
+def wait_for(condition: object, timeout_s: float = 10.0) -> None:
+    ends = time.monotonic() + timeout_s
+    while not condition():  # type: ignore[operator]
+        assert time.monotonic() < ends, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def test_it_is_up_before_it_is_ready(world: World) -> None:
+    gate = threading.Event()
+
+    def open_slowly() -> DecidedAssistant:
+        assert gate.wait(10)
+        return DecidedAssistant(world.index, FakeEmbedder())
+
+    with TestClient(create_app(world.settings, open_slowly)) as client:
+        assert client.get("/v1/health").json()["status"] == "ok"
+        response = client.get("/v1/ready")
+        assert response.status_code == 503
+        assert response.headers["retry-after"] == "1"
+        assert response.json()["type"].endswith(":not-ready")
+        assert client.get("/v1/search", params={"q": "x"}).status_code == 503
+        assert client.get("/").status_code == 200
+        gate.set()
+        wait_for(lambda: client.get("/v1/ready").status_code == 200)
+
+
+def test_an_index_that_cannot_be_opened_is_reported(world: World) -> None:
+    failures: list[KBError] = []
+
+    def fail() -> DecidedAssistant:
+        raise IndexNotFound("no index")
+
+    with TestClient(create_app(world.settings, fail, on_failure=failures.append)):
+        wait_for(lambda: failures)
+    assert isinstance(failures[0], IndexNotFound)
+
+
+def test_no_request_fails_while_new_versions_are_taken_up(world: World) -> None:
+    stop = threading.Event()
+    seen: set[str] = set()
+    failed: list[str] = []
+
+    def ask(address: str) -> None:
+        with httpx.Client(base_url=address, timeout=20) as client:
+            while not stop.is_set():
+                response = client.post("/v1/search", json={"text": "401 invalid_token"})
+                if response.status_code == 200 and response.json()["suggestions"]:
+                    seen.add(response.json()["index_version"])
+                else:
+                    failed.append(response.text)
+                if client.get("/v1/articles/KB-1001").status_code != 200:
+                    failed.append("article")
+
+    app = world.app(rate_limit_per_minute=10**6, answer_queue=100)
+    with running(app) as address, ThreadPoolExecutor(4) as pool:
+        askers = [pool.submit(ask, address) for _ in range(4)]
+        try:
+            for round_ in range(3):
+                write_article(world.source, "api/new.md", f"Round {round_}.\n", title=f"A new article {round_}")
+                version = build(world.source, world.index).version
+                wait_for(lambda version=version: version in seen)
+        finally:
+            stop.set()
+        for asker in askers:
+            asker.result()
+    assert failed == []
+    assert len(seen) >= 3
+
+
+def test_a_broken_version_is_not_served_and_the_next_good_one_is(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    with world.client() as client:
+        good = client.get("/v1/ready").json()["index_version"]
+        write_article(world.source, "api/second.md", title="A second article about nothing")
+        broken = build(world.source, world.index).version
+        for file in (world.index / broken).glob("*.bin"):
+            file.write_bytes(b"flipped")
+        wait_for(lambda: "is not served" in caplog.text or client.get("/v1/ready").json()["index_version"] == broken)
+        if "is not served" in caplog.text:
+            time.sleep(0.3)
+            assert caplog.text.count("is not served") == 1
+            assert client.get("/v1/ready").json()["index_version"] == good
+            assert client.post("/v1/search", json={"text": "401 invalid_token"}).status_code == 200
+        write_article(world.source, "api/third.md", title="A third article about nothing")
+        fixed = build(world.source, world.index).version
+        wait_for(lambda: client.get("/v1/ready").json()["index_version"] == fixed)
+
+
+def test_a_full_queue_is_refused_at_once() -> None:
+    async def scenario() -> tuple[list[int], ProblemError]:
+        pool = AnsweringPool(1, 1, Metrics())
+        gate = threading.Event()
+
+        def work() -> int:
+            gate.wait(10)
+            return 1
+
+        running_ = [asyncio.create_task(pool.run(work)) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        with pytest.raises(ProblemError) as refused:
+            await pool.run(work)
+        gate.set()
+        results = list(await asyncio.gather(*running_))
+        results.append(await pool.run(lambda: 2))
+        pool.close()
+        return results, refused.value
+
+    results, refused = asyncio.run(scenario())
+    assert results == [1, 1, 2]
+    assert refused.kind.name == "busy"
+    assert refused.headers == {"Retry-After": "1"}
+
+
+def test_a_demo_and_a_taken_port_are_refused_clearly(world: World) -> None:
+    with pytest.raises(SettingsError, match="loopback"):
+        run_server(Settings(index=world.index, host="0.0.0.0"), demo=True)
+    with pytest.raises(IndexNotFound):
+        run_server(Settings(index=world.index / "none"))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(SettingsError, match="--port"):
+            run_server(Settings(index=world.index, port=taken.getsockname()[1]))
+
+
+def test_kb_serve_prints_a_link_answers_and_stops_gracefully(world: World) -> None:
+    script = (
+        "import sys\n"
+        "import indexer.embedding, service.assistant\n"
+        "from tests.conftest import FakeEmbedder\n"
+        "service.assistant.load_embedder = lambda *_, **__: FakeEmbedder()\n"
+        "from eval.cli import main\n"
+        "main()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent.parent), "PYTHONUNBUFFERED": "1"}
+    command = [sys.executable, "-c", script, "serve", "--index", str(world.index), "--port", "0", "--demo"]
+    with subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout
+            lines = [process.stdout.readline() for _ in range(3)]
+            address = re.search(r"http://127\.0\.0\.1:\d+", lines[0])
+            link = re.search(r"/sign-in#token=(\S+)", lines[2])
+            assert address
+            assert link
+            with httpx.Client(base_url=address[0]) as client:
+                wait_for(lambda: client.get("/v1/ready").status_code == 200)
+                assert client.post("/v1/session", json={"token": link[1]}).json()["audience"] == Audience.INTERNAL
+                assert "KB-7777" in client.get("/v1/articles").text
+            process.send_signal(signal.SIGTERM)
+            _, errors = process.communicate(timeout=20)
+        finally:
+            process.kill()
+    assert "Traceback" not in errors
+    assert process.returncode in {0, -signal.SIGTERM}
+
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def test_the_docs_name_every_setting_and_no_other() -> None:
+    named = set(re.findall(r"^\| `(KB_[A-Z_]+)`", (DOCS / "settings.md").read_text(), re.MULTILINE))
+    assert named == {f"KB_{name.upper()}" for name in Settings.model_fields}
+
+
+def test_the_docs_name_every_route_and_problem(world: World) -> None:
+    text = (DOCS / "http-api.md").read_text()
+    named = set(re.findall(r"^\| `([A-Z]+) (/\S+)`", text, re.MULTILINE))
+    document = world.app().openapi()
+    routes = {(method.upper(), path) for path, operations in document["paths"].items() for method in operations}
+    assert named == routes | {("GET", "/metrics")}
+    assert set(re.findall(r"^\| `urn:symptom-kb:problem:([\w-]+)`", text, re.MULTILINE)) == set(KINDS)

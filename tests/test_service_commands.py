@@ -1,0 +1,102 @@
+"""`kb search` and `kb keys`."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from eval.cli import app
+from indexer.errors import InputError
+from indexer.metadata import Audience
+from service.keys import KeyFile, KeyKind
+from tests.conftest import FakeEmbedder
+from tests.http_world import UNCOVERED, DecidedAssistant, World, make_world
+
+runner = CliRunner()
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    made = make_world(tmp_path)
+    monkeypatch.setattr("service.assistant.Assistant", lambda index: DecidedAssistant(index, FakeEmbedder()))
+    return made
+
+
+def run(world: World, *arguments: str, text: str | None = None) -> tuple[int, str]:
+    result = runner.invoke(app, [*arguments, "--index", str(world.index)], input=text)
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result.exit_code, result.stdout
+
+
+def test_search_prints_rank_title_place_reasons_and_snippet(world: World) -> None:
+    code, out = run(world, "search", "every request answers 401 invalid_token", "--limit", "2")
+    assert code == 0
+    assert "Answered" in out
+    assert "83% sure" in out
+    assert " 1  API answers 401 invalid_token after the token expired" in out
+    assert "api/token-expired.md:" in out
+    assert "▏ " in out
+
+
+def test_search_says_honestly_that_nothing_covers_it(world: World) -> None:
+    code, out = run(world, "search", f"{UNCOVERED} 401")
+    assert code == 1
+    assert "No article covers this" in out
+    assert "nearest" in out
+
+
+def test_search_as_json_from_standard_input_and_by_audience(world: World) -> None:
+    code, out = run(world, "search", "-", "--json", "--title", "401", text="invalid_token quokka\n")
+    answer = json.loads(out)
+    assert code == 0
+    assert {s["audience"] for s in answer["suggestions"]} == {"public", "internal"}
+    _, out = run(world, "search", "--stdin", "--json", "--audience", "public", text="quokka alert\n")
+    assert {s["audience"] for s in json.loads(out)["suggestions"]} == {"public"}
+
+
+def test_an_empty_question_is_an_error(world: World) -> None:
+    with pytest.raises(InputError):
+        run(world, "search", "  ")
+
+
+def test_keys_are_made_listed_and_revoked(world: World) -> None:
+    code, token = run(world, "keys", "add", "console", "--audience", "internal")
+    assert code == 0
+    keys = KeyFile(world.settings.keys_path)
+    key = keys.find(token.strip())
+    assert key
+    assert (key.kind, key.audience) == (KeyKind.SECRET, Audience.INTERNAL)
+    code, listed = run(world, "keys", "list")
+    assert key.id in listed
+    assert token.strip() not in listed
+    assert run(world, "keys", "revoke", key.id)[0] == 0
+    assert keys.find(token.strip()) is None
+    _, token = run(world, "keys", "add", "page", "--publishable", "--origin", "https://help.example.com/")
+    page = keys.find(token.strip())
+    assert page
+    assert page.origins == ("https://help.example.com",)
+
+
+def test_help_loads_nothing_heavy() -> None:
+    script = (
+        "import sys\nimport eval.cli as cli\n"
+        "heavy = {'faiss', 'torch', 'fastapi', 'uvicorn', 'sqlalchemy', 'sentence_transformers'} & set(sys.modules)\n"
+        "sys.exit(str(heavy) if heavy else 0)\n"
+    )
+    started = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-c", script.replace("import eval.cli as cli", "from eval.cli import app")],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parent.parent,
+    )
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - started < 10

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from indexer.lexical import analyze
+from indexer.words import ArticleText, WordIndex, build_words
+
+ARTICLES = [
+    ArticleText("Token expired", "Symptoms Cause", "Ask for a new token", "The gateway refuses the credential"),
+    ArticleText("Listener unknown", "Symptoms", "", "ORA-12154 from the database listener; token is fine"),
+    ArticleText("Mail bounces", "Cause", "Publish records", "The message is rejected"),
+]
+
+
+@pytest.fixture
+def words(tmp_path: Path) -> WordIndex:
+    build_words(tmp_path / "words", ARTICLES)
+    return WordIndex(tmp_path / "words", len(ARTICLES))
+
+
+def _ranked(words: WordIndex, text: str) -> list[int]:
+    scores = words.scores(words.query_weights(analyze(text)))
+    return [row for row in np.argsort(-scores).tolist() if scores[row] > 0]
+
+
+def test_a_title_counts_for_more_than_a_body(words: WordIndex) -> None:
+    assert _ranked(words, "token") == [0, 1]
+    assert _ranked(words, "ORA-12154") == [1]
+    assert _ranked(words, "nothing of that") == []
+
+
+def test_idf(words: WordIndex) -> None:
+    (token,), (mail,) = analyze("token"), analyze("mail")
+    assert words.idf(token) == pytest.approx(math.log(1 + 1.5 / 2.5))
+    assert words.idf(mail) == pytest.approx(math.log(1 + 2.5 / 1.5))
+    assert words.idf("unheard") > words.idf(mail)
+
+
+def test_scores_stay_below_the_most(words: WordIndex) -> None:
+    weights = words.query_weights(analyze("token token gateway listener mail bounces"))
+    assert float(words.scores(weights).max()) < words.most(weights)
+    (token,) = analyze("token")
+    assert weights[token] == pytest.approx((1 + math.log(2)) * words.idf(token))
+
+
+def test_misspelt_words_are_put_right_and_digits_never(words: WordIndex) -> None:
+    assert _ranked(words, "listner")[0] == 1
+    assert _ranked(words, "gatway")[0] == 0
+    assert _ranked(words, "ORA-12155") == [1]
+    assert words.corrected("12155") is None
+    assert words.corrected("tok") is None
+
+
+def test_no_words_at_all(tmp_path: Path) -> None:
+    build_words(tmp_path / "words", [ArticleText("", "", "", "")])
+    assert _ranked(WordIndex(tmp_path / "words", 1), "token") == []
