@@ -408,6 +408,8 @@ def _flush(path: Path) -> None:
 @contextmanager
 def _lock(index_dir: Path) -> Iterator[None]:
     """Hold the index directory for one writer. The system releases it if the process dies."""
+    if not index_dir.is_dir():
+        raise IndexNotFound(f"no index at {index_dir}: run `kb index FOLDER --index {index_dir}` first")
     with (index_dir / ".lock").open("w") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

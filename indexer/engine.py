@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from indexer.dense import Mask, Selection
 from indexer.embedding import Vectors
 from indexer.geometry import transform
-from indexer.lexical import analyze
 from indexer.scope import Scope
 from indexer.snapshot import Snapshot
 
@@ -121,7 +120,7 @@ class RetrievalEngine:
         """Evidence about every article of the scope that any search, or a similar resolved ticket, proposes."""
         snapshot, view = self.snapshot, self._view(query.scope)
         vector = transform(query.vector[None, :], snapshot.geometry)[0]
-        weights = snapshot.words.query_weights(analyze(query.text))
+        weights = snapshot.words.query_weights(query.text)
         words = snapshot.words.scores(weights)
         tickets = snapshot.history.evidence(vector) if snapshot.history else None
         signatures = self._signatures(query.signatures, view.mask)

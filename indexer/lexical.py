@@ -141,8 +141,14 @@ def build_lexical(folder: Path, documents: Iterable[LexicalDocument]) -> int:
 
 def analyze(text: str) -> list[str]:
     """The terms of `text` as the index holds them, in order, repeats kept."""
-    terms: list[str] = _analyzer().analyze(_join_contractions(text))
+    terms: list[str] = _analyzer(stemming=True).analyze(_join_contractions(text))
     return terms
+
+
+def surface_words(text: str) -> list[str]:
+    """The words of `text` before stemming, one for each term of `analyze` and in the same order."""
+    words: list[str] = _analyzer(stemming=False).analyze(_join_contractions(text))
+    return words
 
 
 def _join_contractions(text: str) -> str:
@@ -165,24 +171,23 @@ def product_terms(products: Sequence[str]) -> tuple[str, ...]:
 
 
 @cache
-def _analyzer() -> Any:
+def _analyzer(stemming: bool) -> Any:
     import tantivy
 
-    return (
+    builder = (
         tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.regex(r"[\p{L}\p{N}]+"))
         .filter(tantivy.Filter.remove_long(60))
         .filter(tantivy.Filter.lowercase())
         .filter(tantivy.Filter.ascii_fold())
         .filter(tantivy.Filter.custom_stopword(_FUNCTION_WORDS.split()))
-        .filter(tantivy.Filter.stemmer("english"))
-        .build()
     )
+    return (builder.filter(tantivy.Filter.stemmer("english")) if stemming else builder).build()
 
 
 def _register(index: Any) -> None:
     import tantivy
 
-    index.register_tokenizer(_ANALYZER, _analyzer())
+    index.register_tokenizer(_ANALYZER, _analyzer(stemming=True))
     exact = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).filter(tantivy.Filter.lowercase()).build()
     index.register_tokenizer(_EXACT, exact)
 

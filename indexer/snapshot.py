@@ -28,7 +28,7 @@ from indexer.source import Span
 from indexer.store import CHUNK_DTYPE, ArticleStore
 from indexer.words import WordIndex
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 CATALOG_FILES = ("catalog.jsonl", "articles.jsonl", "articles.idx")
 CHUNKS, VECTORS, OPENINGS, GEOMETRY = "chunks.bin", "vectors.faiss", "openings.faiss", "geometry.npy"

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.lexical import analyze
+from indexer.lexical import analyze, surface_words
 
 _WEIGHTS = {"title": 3.0, "headings": 2.0, "summary": 1.0, "body": 1.0}
 _K1 = 8.0
@@ -41,7 +41,14 @@ class ArticleText:
 
 def build_words(folder: Path, articles: Iterable[ArticleText]) -> None:
     """Write vocabulary and postings for `articles`, whose order gives their rows. `folder` must not exist yet."""
-    counted = [{name: Counter(analyze(getattr(article, name))) for name in _WEIGHTS} for article in articles]
+    counted = []
+    spellings: dict[str, str] = {}
+    for article in articles:
+        texts = {name: getattr(article, name) for name in _WEIGHTS}
+        fields = {name: analyze(text) for name, text in texts.items()}
+        for name, terms in fields.items():
+            spellings.update(zip(surface_words(texts[name]), terms, strict=True))
+        counted.append({name: Counter(terms) for name, terms in fields.items()})
     count = len(counted)
     mean_length = {name: max(1.0, sum(fields[name].total() for fields in counted) / max(1, count)) for name in _WEIGHTS}
     postings: dict[str, list[tuple[int, float]]] = {}
@@ -59,6 +66,8 @@ def build_words(folder: Path, articles: Iterable[ArticleText]) -> None:
     starts[1:] = np.cumsum([len(postings[term]) for term in vocabulary])
     flat = [item for term in vocabulary for item in postings[term]]
     (folder / "vocabulary.txt").write_text("\n".join(vocabulary))
+    correctable = sorted(word for word in spellings if word.isalpha() and len(word) >= _MIN_CORRECTED_LENGTH - 1)
+    (folder / "spellings.txt").write_text("\n".join(f"{word} {spellings[word]}" for word in correctable))
     starts.tofile(folder / "starts.bin")
     np.array([row for row, _ in flat], "<u4").tofile(folder / "rows.bin")
     np.array([value for _, value in flat], "<f4").tofile(folder / "values.bin")
@@ -75,10 +84,11 @@ class WordIndex:
         self._rows = np.empty(0, "<u4") if empty else np.memmap(folder / "rows.bin", "<u4", "r")
         self._values = np.empty(0, "<f4") if empty else np.memmap(folder / "values.bin", "<f4", "r")
         self._count = article_count
-        self._words_by_length: dict[int, list[str]] = {}
-        for term in self._vocabulary:
-            if len(term) >= _MIN_CORRECTED_LENGTH - 2 and term.isalpha():
-                self._words_by_length.setdefault(len(term), []).append(term)
+        lines = (folder / "spellings.txt").read_text().split("\n")
+        self._spellings = dict(line.split(" ") for line in lines if line)
+        self._by_start: dict[tuple[str, int], list[str]] = {}
+        for word in self._spellings:
+            self._by_start.setdefault((word[0], len(word)), []).append(word)
         self.corrected = lru_cache(maxsize=4096)(self._corrected)
 
     def idf(self, term: str) -> float:
@@ -99,35 +109,41 @@ class WordIndex:
         """The BM25F that no article can exceed for these `weights`."""
         return (_K1 + 1) * sum(weights.values())
 
-    def query_weights(self, terms: Iterable[str]) -> dict[str, float]:
-        """What each known query term counts: (1 + ln(times in the query)) x idf, misspelt words put right."""
+    def query_weights(self, text: str) -> dict[str, float]:
+        """What each known term of the query `text` counts: (1 + ln(times)) x idf, misspelt words put right."""
+        terms = analyze(text)
         counts = Counter(terms)
-        unknown = [term for term in counts if term not in self._vocabulary]
-        for term in unknown[:_MAX_CORRECTED]:
-            if better := self.corrected(term):
+        strange = {word: term for word, term in zip(surface_words(text), terms, strict=True) if not self.knows(term)}
+        for word, term in list(strange.items())[:_MAX_CORRECTED]:
+            if better := self.corrected(word):
                 counts[better] += counts[term]
         return {
             term: (1 + math.log(times)) * self.idf(term) for term, times in counts.items() if term in self._vocabulary
         }
+
+    def knows(self, term: str) -> bool:
+        """Whether any article holds the analysed `term`."""
+        return term in self._vocabulary
 
     def _postings(self, term: str) -> tuple[NDArray[np.uint32], Scores]:
         number = self._vocabulary[term]
         part = slice(int(self._starts[number]), int(self._starts[number + 1]))
         return self._rows[part], self._values[part]
 
-    def _corrected(self, term: str) -> str | None:
-        """The vocabulary's word at one edit (two from eight letters) from `term`; never for anything with a digit."""
-        if len(term) < _MIN_CORRECTED_LENGTH or not term.isalpha():
+    def _corrected(self, word: str) -> str | None:
+        """The term of the articles' word that is one edit (two from eight letters) from `word`, unstemmed; None if
+        there is none. Never for anything with a digit, and the first letter stays.
+        """
+        if len(word) < _MIN_CORRECTED_LENGTH or not word.isalpha():
             return None
         from rapidfuzz import process
         from rapidfuzz.distance import DamerauLevenshtein
 
-        edits = 2 if len(term) >= 8 else 1
+        edits = 2 if len(word) >= 8 else 1
         near = [
-            word
-            for length in range(len(term) - edits, len(term) + edits + 1)
-            for word in self._words_by_length.get(length, ())
-            if word[0] == term[0]
+            known
+            for length in range(len(word) - edits, len(word) + edits + 1)
+            for known in self._by_start.get((word[0], length), ())
         ]
-        found = process.extractOne(term, near, scorer=DamerauLevenshtein.distance, score_cutoff=edits)
-        return found[0] if found else None
+        found = process.extractOne(word, near, scorer=DamerauLevenshtein.distance, score_cutoff=edits)
+        return self._spellings[found[0]] if found else None

@@ -23,7 +23,7 @@ def words(tmp_path: Path) -> WordIndex:
 
 
 def _ranked(words: WordIndex, text: str) -> list[int]:
-    scores = words.scores(words.query_weights(analyze(text)))
+    scores = words.scores(words.query_weights(text))
     return [row for row in np.argsort(-scores).tolist() if scores[row] > 0]
 
 
@@ -41,7 +41,7 @@ def test_idf(words: WordIndex) -> None:
 
 
 def test_scores_stay_below_the_most(words: WordIndex) -> None:
-    weights = words.query_weights(analyze("token token gateway listener mail bounces"))
+    weights = words.query_weights("token token gateway listener mail bounces")
     assert float(words.scores(weights).max()) < words.most(weights)
     (token,) = analyze("token")
     assert weights[token] == pytest.approx((1 + math.log(2)) * words.idf(token))

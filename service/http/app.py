@@ -15,6 +15,7 @@ from fastapi import FastAPI, Request, Response
 from starlette.staticfiles import StaticFiles
 
 from indexer.errors import KBError
+from service.database import Database
 from service.feedback import FeedbackStore
 from service.http import routes_articles, routes_console, routes_search, routes_service
 from service.http.answering import AnsweringPool
@@ -52,6 +53,7 @@ def create_app(
     """
     metrics = Metrics()
     keys = KeyFile(settings.keys_path)
+    database = Database(settings.state_url)
     services = Services(
         settings=settings,
         library=Library(
@@ -59,7 +61,8 @@ def create_app(
         ),
         pool=AnsweringPool(settings.answer_workers, settings.answer_queue, metrics),
         gatekeeper=Gatekeeper(settings, keys, sessions or Sessions(settings.session_hours * 3600)),
-        feedback=FeedbackStore(settings.state_url),
+        database=database,
+        feedback=FeedbackStore(database),
         metrics=metrics,
     )
     app = FastAPI(
@@ -97,7 +100,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         with contextlib.suppress(asyncio.CancelledError):
             await task
         await asyncio.to_thread(services.pool.close)
-        services.feedback.close()
+        services.database.close()
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
+from service.database import Database
 from service.feedback import FeedbackStore
 from service.http.answering import AnsweringPool
 from service.http.metrics import Metrics
@@ -22,6 +23,7 @@ class Services:
     library: Library
     pool: AnsweringPool
     gatekeeper: Gatekeeper
+    database: Database
     feedback: FeedbackStore
     metrics: Metrics
 

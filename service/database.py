@@ -1,0 +1,83 @@
+"""The SQL database of what changes while serving: SQLite by default, PostgreSQL by URL. One engine, many tables.
+
+Every store (feedback, the deflection ledger, intake) declares its tables in `METADATA` and is given one `Database`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, MetaData, create_engine, event
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+
+from indexer.errors import KBError, SettingsError
+
+METADATA = MetaData()
+
+_SQLITE_BUSY_MS = 5000
+
+
+class StateUnavailable(KBError):
+    """The database cannot be reached or written just now."""
+
+
+class Database:
+    """Connects, and makes missing tables, when first used. Thread-safe."""
+
+    def __init__(self, url: str) -> None:
+        """Raises SettingsError if `url` is no database URL that can be used here."""
+        try:
+            self._url = make_url(url)
+        except ArgumentError as error:
+            raise SettingsError("KB_DATABASE_URL is no SQLAlchemy URL; see docs/settings.md") from error
+        self._engine: Engine | None = None
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """A transaction: committed at the end of the block, rolled back if it raises.
+
+        Raises:
+            StateUnavailable: the database does not answer, or refuses.
+            SettingsError: its driver is not installed.
+        """
+        try:
+            with self._connected().begin() as connection:
+                yield connection
+        except SQLAlchemyError as error:
+            raise StateUnavailable("the database cannot be used just now; try again") from error
+
+    def close(self) -> None:
+        """Drop all connections."""
+        with self._lock:
+            if self._engine:
+                self._engine.dispose()
+            self._engine = None
+
+    def _connected(self) -> Engine:
+        with self._lock:
+            if self._engine is None:
+                is_sqlite = self._url.get_backend_name() == "sqlite"
+                if is_sqlite and self._url.database:
+                    Path(self._url.database).parent.mkdir(parents=True, exist_ok=True)
+                try:
+                    engine = create_engine(self._url, pool_pre_ping=True)
+                except ImportError as error:
+                    raise SettingsError(f"KB_DATABASE_URL needs a driver that is not installed: {error}") from error
+                if is_sqlite:
+                    event.listen(engine, "connect", _prepare_sqlite)
+                METADATA.create_all(engine)
+                self._engine = engine
+            return self._engine
+
+
+def _prepare_sqlite(connection: object, _record: object) -> None:
+    """Readers never wait for the writer, and writers wait for each other instead of failing."""
+    cursor = connection.cursor()  # type: ignore[attr-defined]
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute(f"PRAGMA busy_timeout={_SQLITE_BUSY_MS}")
+    cursor.close()
