@@ -1,0 +1,188 @@
+"""What a connector is: three pure functions between a vendor's HTTP and the one note that intake makes.
+
+request -> verify -> parse -> Event -> (queue, assistant) -> Note -> render -> Outbound calls
+
+A connector never does I/O. `service.intake` receives, queues, answers and delivers; it knows no vendor by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+from indexer.errors import KBError
+from indexer.metadata import Audience
+
+
+@dataclass(frozen=True, slots=True)
+class Inbound:
+    """One HTTP request as it arrived.
+
+    Attributes:
+        headers: names in lower case.
+        body: the raw bytes, which signatures are made over.
+        received_s: Unix time in seconds.
+        query: parameters of the address.
+    """
+
+    headers: Mapping[str, str]
+    body: bytes
+    received_s: float
+    query: Mapping[str, str] = field(default_factory=dict)
+
+
+class RejectedReason(StrEnum):
+    """Why a delivery is not taken; each is a problem type and an audit entry of its own."""
+
+    BAD_SIGNATURE = "bad-signature"
+    STALE_TIMESTAMP = "stale-timestamp"
+    REPLAYED = "replayed"
+    TOO_LARGE = "body-too-large"
+    WRONG_CONTENT_TYPE = "unsupported-media-type"
+    MALFORMED = "malformed"
+    UNKNOWN_EVENT = "unknown-event"
+
+
+class Rejected(KBError):
+    """A delivery that is not taken. The message never quotes the body."""
+
+    def __init__(self, reason: RejectedReason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+        self.detail = detail
+
+
+class EventKind(StrEnum):
+    """What an event wants."""
+
+    TICKET = "ticket"
+    """A new or updated ticket: answer with an internal note."""
+    ALERT = "alert"
+    """A firing alert: answer with a runbook and its first 15 minutes."""
+    QUESTION = "question"
+    """Somebody asked in a chat: answer in the same place."""
+    HANDSHAKE = "handshake"
+    """The vendor checks the address: answer `immediate` and do nothing else."""
+    IGNORED = "ignored"
+    """Authentic and of no interest, such as our own note coming back: acknowledge and do nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What a delivery says, in one vocabulary for all vendors.
+
+    Attributes:
+        delivery_id: the idempotency key, unique among the connector's deliveries.
+        subject_id: the ticket's, alert's or conversation's id at the vendor; the note goes there.
+        title, text: what to search for; plain text.
+        fields: what else the vendor said that triage may use (product, component, priority, tags, labels ...).
+        url: where a person sees it; empty if unknown.
+        reply: what `render` needs to find the way back (a response address, thread, account), vendor-specific.
+        audience: who reads the answer: internal unless the place is public.
+        immediate: JSON body of the HTTP answer for a handshake, or for a vendor that waits for the answer itself.
+    """
+
+    kind: EventKind
+    delivery_id: str
+    subject_id: str = ""
+    title: str = ""
+    text: str = ""
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    url: str = ""
+    reply: Mapping[str, Any] = field(default_factory=dict)
+    audience: Audience = Audience.INTERNAL
+    immediate: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NoteLink:
+    """An article named in a note, with the address where its cited lines can be read."""
+
+    title: str
+    url: str
+    citation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What intake has to say about an event.
+
+    Attributes:
+        markdown: the whole note in CommonMark; a vendor that wants another markup converts it in `render`.
+        summary: one line, for notifications.
+        links: the suggested articles, best first.
+        answered: False where no article covers the event; the note says so.
+        public: whether the operator turned public replies on; False means an internal note.
+        tags: suggested tags.
+    """
+
+    markdown: str
+    summary: str
+    links: Sequence[NoteLink] = ()
+    answered: bool = True
+    public: bool = False
+    tags: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Outbound:
+    """One HTTP call to the vendor.
+
+    Attributes:
+        method: of HTTP.
+        url: whole address.
+        json: body.
+        headers: besides content type; credentials included, so never logged.
+        idempotency_marker: text that is found in what an earlier, interrupted delivery of the same note left at the
+            vendor; with it `lookup_url` (GET) tells whether the note is there already. Empty where the vendor
+            deduplicates by itself.
+    """
+
+    method: str
+    url: str
+    json: Mapping[str, Any]
+    headers: Mapping[str, str] = field(default_factory=dict)
+    lookup_url: str = ""
+    idempotency_marker: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorConfig:
+    """An operator's settings for one connector, from the settings file; secrets never leave this object.
+
+    Attributes:
+        secrets: signing secrets, newest first; several while rotating.
+        base_url: the vendor's API, such as `https://example.zendesk.com`.
+        token: credential for writing back, in the form the vendor's header wants it.
+        options: connector-specific (project keys, channel, field names), documented in docs/connectors.md.
+        public_replies: whether a public reply may be written, from public articles only.
+    """
+
+    secrets: Sequence[str] = ()
+    base_url: str = ""
+    token: str = ""
+    options: Mapping[str, str] = field(default_factory=dict)
+    public_replies: bool = False
+
+
+class Connector(Protocol):
+    """One vendor. All methods are pure."""
+
+    name: str
+    """As in the route `/v1/intake/{name}` and the settings."""
+    answer_within_s: float
+    """How soon the vendor wants its HTTP answer."""
+
+    def verify(self, inbound: Inbound, config: ConnectorConfig) -> None:
+        """Raises Rejected unless the request is authentic, fresh and of the right content type."""
+        ...
+
+    def parse(self, inbound: Inbound, config: ConnectorConfig) -> Event:
+        """The event of a verified request. Raises Rejected if it is malformed or of an unknown kind."""
+        ...
+
+    def render(self, note: Note, event: Event, config: ConnectorConfig) -> Sequence[Outbound]:
+        """The calls that put `note` where it belongs, in order; none where the HTTP answer itself was the reply."""
+        ...
