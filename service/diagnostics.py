@@ -1,0 +1,236 @@
+"""What has to be known before a ticket can be worked on, compared with what the ticket already holds.
+
+article -> needs (its "Evidence to collect", Environment, Diagnosis and Symptoms), each cited
+text    -> findings (`service.findings`), each quoted
+needs - findings -> Diagnostics, and a message that asks the customer for the rest
+
+Pure. The message is made of this module's own sentences and never of an article's, so asking a customer tells nothing
+of an internal article.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from indexer.articles import Article, Block, Section, plain_text
+from service.answers import Citation, Question
+from service.findings import Detail, Finding, find_details
+from service.snippets import make_snippet
+
+_EVIDENCE = "evidence to collect"
+_PATTERNS: tuple[tuple[Detail, re.Pattern[str]], ...] = tuple(
+    (detail, re.compile(rf"(?i)\b(?:{words})\b"))
+    for detail, words in (
+        (Detail.ERROR_TEXT, r"error (?:text|on screen|message)|exact (?:code|text|message|error)|exception"),
+        (Detail.TIME, r"times?|utc|onset|start(?:ed)?|first failing|last (?:success|good|seen)|minute"),
+        (Detail.REQUEST_ID, r"(?:x-)?request[ -]?ids?|correlation ids?|trace ids?"),
+        (Detail.VERSION, r"versions?|release number|build number"),
+        (Detail.BROWSER, r"browsers?|chrome|firefox|safari"),
+        (Detail.SYSTEM, r"operating systems?|windows|linux|macos|debian|ubuntu|red hat"),
+        (Detail.TENANT, r"tenants?|workspaces?|organi[sz]ation(?: id)?|account id"),
+        (Detail.STEPS, r"steps to reproduce|reproduc\w+"),
+        (Detail.ADDRESS, r"urls?|routes?|endpoint"),
+        (Detail.EXTENT, r"affected|share of|extent|how many"),
+        (Detail.CHANGE, r"(?:recent |last )?changes?"),
+        (Detail.LOG, r"logs?|log lines?"),
+        (Detail.OBJECT_ID, r"(?:object|event|job|message|endpoint|queue|export) ids?"),
+        (Detail.NETWORK_ADDRESS, r"egress address|ip address(?:es)?|sending address"),
+        (Detail.HAR, r"har(?: file)?"),
+    )
+)
+_TELLING = frozenset({Detail.REQUEST_ID, Detail.VERSION, Detail.BROWSER, Detail.SYSTEM, Detail.TENANT})
+"""What Environment and Diagnosis name clearly enough to be asked for; their other words are prose."""
+_NUMBERED_VERSION = re.compile(r"\b\d+\.(?:\d+|x)\b|\b\d+ and (?:newer|older)\b")
+_OURS = re.compile(
+    r"(?i)\bsteps? \d|\bour\b|\bkubectl\b|\bgrep\b|\bdashboard\b|\bgraph\b|\bpanels?\b|\baudit\b|\bbackup\b|"
+    r"\bon-call\b|\brole account\b|\brollout\b|\bdatabase\b"
+)
+_ASKS = {
+    Detail.ERROR_TEXT: "the exact error text, copied rather than described",
+    Detail.TIME: "when it happened, with the time zone",
+    Detail.REQUEST_ID: "the request id of one failing attempt (the X-Request-ID response header, or the id on the "
+    "error page)",
+    Detail.VERSION: "the exact version numbers of the software involved",
+    Detail.BROWSER: "the browser and its version",
+    Detail.SYSTEM: "the operating system and its version",
+    Detail.TENANT: "the name or id of your workspace",
+    Detail.STEPS: "the steps that lead to it, one by one",
+    Detail.ADDRESS: "the address or API route that was called, without any token",
+    Detail.EXTENT: "who is affected: everybody, some or one, and since when each attempt fails or only some do",
+    Detail.CHANGE: "what changed shortly before on your side, if anything",
+    Detail.LOG: "the log lines around one failure, without passwords or tokens",
+    Detail.OBJECT_ID: "the ids of two or three examples",
+    Detail.NETWORK_ADDRESS: "the public IP address that the requests come from",
+    Detail.HAR: "a HAR recording of one failing attempt, with cookies and tokens removed",
+}
+_ZONE = "the time zone of the times that you gave"
+
+
+class Status(StrEnum):
+    """How a need stands against the ticket."""
+
+    HELD = "held"
+    PARTLY = "partly"
+    MISSING = "missing"
+    UNCHECKED = "unchecked"
+    """Nothing that can be recognised in a text; a person has to look."""
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostic:
+    """One thing that an article wants to be known.
+
+    Attributes:
+        label: the thing, in the article's words.
+        text: the article's whole line, without markup.
+        status: see `Status`.
+        missing: kinds of detail that the ticket lacks.
+        found: what the ticket holds of it.
+        by_customer: whether the customer can be asked; the rest is for the team to look up.
+        citation: where the article asks for it.
+    """
+
+    label: str
+    text: str
+    status: Status
+    missing: tuple[Detail, ...]
+    found: tuple[Finding, ...]
+    by_customer: bool
+    citation: Citation
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnostics:
+    """The comparison of a ticket with what articles ask for.
+
+    Attributes:
+        items: in the articles' order.
+        asks: what to ask the customer for, each a phrase; empty if the ticket holds it all.
+        message: a ready reply that asks for it in the ticket's own tone; empty if there is nothing to ask.
+    """
+
+    items: tuple[Diagnostic, ...] = ()
+    asks: tuple[str, ...] = ()
+    message: str = ""
+
+    @property
+    def missing(self) -> tuple[Diagnostic, ...]:
+        """The items that are not wholly held."""
+        return tuple(item for item in self.items if item.status in {Status.MISSING, Status.PARTLY})
+
+
+def compare_diagnostics(question: Question, articles: Iterable[Article]) -> Diagnostics:
+    """What `articles` ask for, against what `question` holds. The first article that asks for a thing is cited."""
+    findings = find_details(f"{question.title}\n{question.text}")
+    items: list[Diagnostic] = []
+    asked: set[Detail] = set()
+    for article in articles:
+        for need in _needs(article):
+            fresh = tuple(detail for detail in need.details if detail not in asked)
+            if need.details and not fresh:
+                continue
+            if not need.ours:
+                asked.update(fresh)
+            items.append(_compare(need, fresh, findings))
+    wanted = {detail for item in items if item.by_customer for detail in item.missing}
+    asks = tuple(
+        _ZONE if detail is Detail.TIME and _has(findings, Detail.TIME) else text
+        for detail, text in _ASKS.items()
+        if detail in wanted
+    )
+    return Diagnostics(tuple(items), asks, write_request(asks, question))
+
+
+def write_request(asks: Sequence[str], question: Question) -> str:
+    """A reply that asks for `asks`, as formal as the ticket is; empty if there is nothing to ask."""
+    if not asks:
+        return ""
+    greeting, lead, closing = _tone(question.text)
+    lines = [greeting, "", lead, "", *(f"- {ask}" for ask in asks), "", closing]
+    return "\n".join(lines).strip() + "\n"
+
+
+@dataclass(frozen=True, slots=True)
+class _Need:
+    label: str
+    text: str
+    details: tuple[Detail, ...]
+    ours: bool
+    citation: Citation
+
+
+def _needs(article: Article) -> Iterator[_Need]:
+    """What the article asks for: its list where it has one, otherwise what its sections imply."""
+    listed = False
+    for section in article.sections:
+        if section.heading_path[-1].casefold() == _EVIDENCE:
+            listed = True
+            yield from (_listed_need(article, section, block) for block in section.blocks)
+    if listed:
+        return
+    for section in article.sections:
+        match section.heading_path[-1].casefold():
+            case "environment" | "diagnosis":
+                yield from _implied_needs(article, section)
+            case "symptoms":
+                block = next((block for block in section.blocks if block.kind == "fence"), None)
+                if block:
+                    text = "the exact error text, to compare with this article's"
+                    cited = _cite(article, section, block)
+                    yield _Need("Error text", text, (Detail.ERROR_TEXT,), False, cited)
+
+
+def _listed_need(article: Article, section: Section, block: Block) -> _Need:
+    text = plain_text(" ".join(article.source.text[block.start : block.end].split()).removeprefix("- "))
+    label, _, _ = text.partition(":")
+    details = tuple(detail for detail, pattern in _PATTERNS if pattern.search(text))
+    return _Need(label.strip(), text, details, bool(_OURS.search(text)), _cite(article, section, block))
+
+
+def _implied_needs(article: Article, section: Section) -> Iterator[_Need]:
+    is_environment = section.heading_path[-1].casefold() == "environment"
+    for block in section.blocks:
+        if block.kind != "paragraph":
+            continue
+        text = plain_text(" ".join(article.source.text[block.start : block.end].split()))
+        details = [detail for detail, pattern in _PATTERNS if detail in _TELLING and pattern.search(text)]
+        if is_environment and Detail.VERSION not in details and _NUMBERED_VERSION.search(text):
+            details.append(Detail.VERSION)
+        for detail in details:
+            yield _Need(detail.value.capitalize(), text, (detail,), False, _cite(article, section, block))
+
+
+def _cite(article: Article, section: Section, block: Block) -> Citation:
+    return make_snippet(article, section, block.start, block.end, frozenset()).citation
+
+
+def _compare(need: _Need, details: tuple[Detail, ...], findings: Sequence[Finding]) -> Diagnostic:
+    found = tuple(finding for finding in findings if finding.detail in need.details)
+    missing = tuple(detail for detail in details if not _has(findings, detail, complete=True))
+    if not need.details:
+        status = Status.UNCHECKED
+    elif not missing:
+        status = Status.HELD
+    else:
+        status = Status.PARTLY if found else Status.MISSING
+    return Diagnostic(
+        need.label, need.text, status, missing, found, bool(need.details) and not need.ours, need.citation
+    )
+
+
+def _has(findings: Sequence[Finding], detail: Detail, *, complete: bool = False) -> bool:
+    return any(finding.detail is detail and (finding.is_complete or not complete) for finding in findings)
+
+
+def _tone(text: str) -> tuple[str, str, str]:
+    """Greeting, lead and closing as formal as the ticket's own."""
+    opening = text.lstrip()[:60].casefold()
+    ending = text.rstrip()[-120:].casefold()
+    if re.match(r"dear\b|good (?:morning|afternoon|evening)|to whom", opening) or "regards" in ending:
+        return "Hello,", "To find the cause, could you please send us:", "Thank you, and kind regards"
+    if re.match(r"hi\b|hey\b|hello\b", opening) or re.search(r"\b(?:thanks|thx|cheers)\b", ending):
+        return "Hi,", "Thanks for writing. To get to the cause, could you send us:", "Thanks!"
+    return "", "To find the cause we need:", "Thank you."
