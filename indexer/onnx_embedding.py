@@ -1,18 +1,17 @@
-"""The default model in int8 on onnxruntime: the same weights, exported once, without torch on the serving path.
+"""The default model in int8 on onnxruntime: the same weights, without torch.
 
-Export and quantisation (about five seconds, with torch) happen the first time and are kept by weight hash in the user's
-cache folder. QInt8 per channel on MatMul only: embeddings and layer norms stay fp32.
+The graph (`indexer.onnx_model`) is written the first time, in about a second, and kept by weight hash and recipe in the
+user's cache folder.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import tempfile
-import warnings
+import threading
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -23,33 +22,44 @@ from indexer.embedding import (
     Fingerprint,
     Precision,
     Vectors,
+    checked_model_dir,
     count_with,
-    default_model_dir,
     load_default_tokenizer,
 )
+from indexer.onnx_model import RECIPE, write_int8_model
 
-_RECIPE = "int8-matmul-perchannel-1"
-"""Names the way of exporting; a change of recipe makes a new file and a new fingerprint."""
-
-_TOKENS_PER_BATCH = 1024
-"""Batches hold about this many tokens: four to eight chunks, the fastest on two cores."""
+_TOKENS_PER_BATCH = 512
+"""Batches hold about this many tokens. The products are bound by arithmetic from 16 tokens up, so larger batches gain
+nothing, and from 1,000 on they lose a tenth because their states leave the processor's cache."""
 
 
 class OnnxEmbedder:
-    """all-MiniLM-L6-v2 with int8 matrix products. Thread-safe: one session serves concurrent calls."""
+    """all-MiniLM-L6-v2 with int8 matrix products. Thread-safe: one session serves concurrent calls.
+
+    A text's vector does not depend on what else it is embedded with, up to the last bits of float32.
+    """
 
     def __init__(self, model_file: Path, threads: int = 0) -> None:
+        """
+        Args:
+            threads: batches that one call runs at a time; 0 for one on each core. A batch is never spread over cores:
+                two batches side by side finish sooner than two threads that wait for each other in every product.
+        """
         import onnxruntime
 
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads or (os.cpu_count() or 1)
+        options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self._session = onnxruntime.InferenceSession(str(model_file), options, providers=["CPUExecutionProvider"])
         self._tokenizer = load_default_tokenizer()
         self._counter = load_default_tokenizer()
         self._counter.no_truncation()
-        self._fingerprint = Fingerprint(DEFAULT_MODEL, DEFAULT_WEIGHTS_SHA256, Precision.INT8, 384, DEFAULT_MAX_TOKENS)
+        self._fingerprint = Fingerprint(
+            DEFAULT_MODEL, DEFAULT_WEIGHTS_SHA256, Precision.INT8, 384, DEFAULT_MAX_TOKENS, RECIPE
+        )
+        self._threads = threads or len(os.sched_getaffinity(0))
+        self._pool: ThreadPoolExecutor | None = None
+        self._pool_lock = threading.Lock()
 
     @classmethod
     def load(cls, threads: int = 0) -> OnnxEmbedder:
@@ -66,36 +76,52 @@ class OnnxEmbedder:
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors in the order of `texts`. Runs length-sorted batches, so short texts pay for no padding."""
         vectors = np.empty((len(texts), self._fingerprint.dimensions), np.float32)
-        lengths = [len(text) for text in texts]
-        order = sorted(range(len(texts)), key=lengths.__getitem__)
-        encodings = self._tokenizer.encode_batch_fast([texts[i] for i in order]) if texts else []
-        batch: list[int] = []
-        longest = 0
-        for position, encoding in enumerate(encodings):
-            length = len(encoding.ids)
-            if batch and max(longest, length) * (len(batch) + 1) > _TOKENS_PER_BATCH:
-                self._run(encodings, batch, longest, order, vectors)
-                batch, longest = [], 0
-            batch.append(position)
-            longest = max(longest, length)
-        if batch:
-            self._run(encodings, batch, longest, order, vectors)
+        if not texts:
+            return vectors
+        rows = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]
+        batches = plan_batches([len(row) for row in rows], _TOKENS_PER_BATCH)
+
+        def run(batch: list[int]) -> None:
+            vectors[batch] = self._run([rows[index] for index in batch])
+
+        if len(batches) == 1 or self._threads == 1:
+            for batch in batches:
+                run(batch)
+        else:
+            # The longest first: what is left at the end, when one core has nothing more to do, is short.
+            list(self._executor().map(run, reversed(batches)))
         return vectors
 
-    def _run(self, encodings: list[Any], batch: list[int], longest: int, order: list[int], out: Vectors) -> None:
-        ids = np.zeros((len(batch), longest), np.int64)
-        mask = np.zeros((len(batch), longest), np.int64)
-        for row, position in enumerate(batch):
-            tokens = encodings[position].ids
-            ids[row, : len(tokens)] = tokens
-            mask[row, : len(tokens)] = 1
-        hidden = self._session.run(
-            None, {"input_ids": ids, "attention_mask": mask, "token_type_ids": np.zeros_like(ids)}
-        )[0]
-        weights = mask[:, :, None].astype(np.float32)
-        pooled = (hidden * weights).sum(axis=1) / weights.sum(axis=1)
+    def _run(self, rows: list[list[int]]) -> Vectors:
+        longest = max(map(len, rows))
+        ids = np.zeros((len(rows), longest), np.int64)
+        mask = np.zeros((len(rows), longest), np.int64)
+        for number, tokens in enumerate(rows):
+            ids[number, : len(tokens)] = tokens
+            mask[number, : len(tokens)] = 1
+        pooled: Vectors = self._session.run(None, {"input_ids": ids, "attention_mask": mask})[0]
         pooled /= np.linalg.norm(pooled, axis=1, keepdims=True)
-        out[[order[position] for position in batch]] = pooled
+        return pooled
+
+    def _executor(self) -> ThreadPoolExecutor:
+        with self._pool_lock:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="embed")
+            return self._pool
+
+
+def plan_batches(lengths: Sequence[int], limit: int) -> list[list[int]]:
+    """Indexes into `lengths` in batches of similar length, the shortest first.
+
+    A batch times its longest length, which is what it costs, stays within `limit`; a longer text goes alone.
+    """
+    batches: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+        if batches and lengths[index] * (len(batches[-1]) + 1) <= limit:
+            batches[-1].append(index)
+        else:
+            batches.append([index])
+    return batches
 
 
 def exported_model() -> Path:
@@ -103,7 +129,7 @@ def exported_model() -> Path:
 
     The file appears by an atomic rename, so a crash or a second process never leaves half a model.
     """
-    target = _cache_dir() / f"{DEFAULT_MODEL}-{DEFAULT_WEIGHTS_SHA256[:16]}-{_RECIPE}.onnx"
+    target = _cache_dir() / f"{DEFAULT_MODEL}-{DEFAULT_WEIGHTS_SHA256[:16]}-{RECIPE}.onnx"
     if not target.is_file():
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as scratch:
@@ -117,45 +143,6 @@ def _cache_dir() -> Path:
 
 
 def _export(scratch: Path) -> Path:
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    import torch
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-    from transformers import AutoModel
-
-    class Encoder(torch.nn.Module):  # type: ignore[misc]
-        """Token states only: pooling stays in numpy, where padding is known."""
-
-        def __init__(self, model: torch.nn.Module) -> None:
-            super().__init__()
-            self.model = model
-
-        def forward(self, input_ids: Any, attention_mask: Any, token_type_ids: Any) -> Any:
-            return self.model(
-                input_ids=input_ids, attention_mask=attention_mask, token_type_ids=token_type_ids
-            ).last_hidden_state
-
-    names = ["input_ids", "attention_mask", "token_type_ids"]
-    example = torch.ones(2, 16, dtype=torch.long)
-    full, small = scratch / "fp32.onnx", scratch / "int8.onnx"
-    quiet = logging.getLogger()
-    level = quiet.level
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            Encoder(AutoModel.from_pretrained(default_model_dir()).eval()),
-            (example, example, torch.zeros_like(example)),
-            str(full),
-            input_names=names,
-            output_names=["hidden"],
-            dynamic_axes={name: {0: "batch", 1: "tokens"} for name in [*names, "hidden"]},
-            dynamo=False,
-            opset_version=17,
-        )
-        quiet.setLevel(logging.ERROR)
-        try:
-            quantize_dynamic(
-                str(full), str(small), weight_type=QuantType.QInt8, per_channel=True, op_types_to_quantize=["MatMul"]
-            )
-        finally:
-            quiet.setLevel(level)
-    return small
+    file = scratch / "int8.onnx"
+    write_int8_model(checked_model_dir() / "model.safetensors", file)
+    return file

@@ -8,6 +8,7 @@ import pytest
 
 from indexer import onnx_embedding
 from indexer.embedding import Embedder
+from indexer.onnx_embedding import plan_batches
 
 
 def test_mixed_lengths_come_back_in_order(real_embedder: Embedder) -> None:
@@ -17,9 +18,24 @@ def test_mixed_lengths_come_back_in_order(real_embedder: Embedder) -> None:
     ]
     together = real_embedder.embed(texts)
     alone = np.concatenate([real_embedder.embed([text]) for text in texts])
-    # Dynamic int8 scales by everything in the batch, so near and not equal; other texts are far away.
     cosines = together @ alone.T
-    assert cosines.diagonal().min() > 0.95
+    assert cosines.diagonal().min() > 0.9999
+
+
+def test_company_does_not_change_a_vector(real_embedder: Embedder) -> None:
+    text = "the API answers 401 since noon"
+    alone = real_embedder.embed([text])[0]
+    strange = "ÿ" * 200
+    for others in (["x"], [strange], [strange, "word " * 240, ""]):
+        assert float(real_embedder.embed([*others, text])[-1] @ alone) > 0.9999
+
+
+def test_batches_hold_similar_lengths_within_the_limit() -> None:
+    lengths = [3, 200, 5, 600, 4, 190, 5]
+    batches = plan_batches(lengths, 512)
+    assert sorted(index for batch in batches for index in batch) == list(range(7))
+    assert [[lengths[index] for index in batch] for batch in batches] == [[3, 4, 5, 5], [190, 200], [600]]
+    assert plan_batches([], 512) == []
 
 
 def test_threads_share_one_session(real_embedder: Embedder) -> None:

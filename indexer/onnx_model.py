@@ -1,0 +1,174 @@
+"""The default model as an int8 ONNX graph, written straight from its weights: no torch, no tracing, no optimiser pass.
+
+Every matrix product with weights runs in int8: weights per output column, activations per token. A token's scale comes
+from that token alone, so a text's vector does not depend on what else is in its batch, and queries that are embedded
+together get the answers that they would get alone. Scheme: symmetric quantisation around 128, scale = largest magnitude
+/ 127 (as in Dettmers et al. 2022, LLM.int8(), without its outlier split, which a model of this size does not need).
+Attention, layer norms and GELU run in fp32, fused; the word table is kept in fp16.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+RECIPE = "int8-rows-1"
+"""Names this way of writing the graph; a change of it makes a new file and a new fingerprint."""
+
+_LAYERS = 6
+_HEADS = 12
+_EPSILON = 1e-12
+_LARGEST = 127.0
+_GELU_LOWEST = 0.17
+"""GELU is nowhere below -0.17, so a row of it needs only its maximum to be known."""
+_DOMAIN = "com.microsoft"
+_OPSET = 17
+
+Weights = dict[str, NDArray[Any]]
+
+
+def write_int8_model(weights_file: Path, target: Path) -> None:
+    """Write the graph for the MiniLM weights in `weights_file` (safetensors) to `target`.
+
+    Inputs: `input_ids` and `attention_mask`, both int64 (batch, tokens). Output: `pooled`, float32 (batch, dimensions),
+    the mean of the token states under the mask, not yet of unit length.
+    """
+    import onnx
+    from safetensors.numpy import load_file
+
+    graph = _Graph(load_file(weights_file))
+    state = graph.embeddings()
+    for layer in range(_LAYERS):
+        state = graph.encoder_layer(f"encoder.layer.{layer}.", state)
+    graph.pool(state)
+    onnx.save(graph.model(), str(target))
+
+
+class _Graph:
+    """Collects nodes and constants; every method returns the name of the value it adds."""
+
+    def __init__(self, weights: Weights) -> None:
+        from onnx import helper, numpy_helper
+
+        self._helper = helper
+        self._tensor = numpy_helper.from_array
+        self._weights = weights
+        self._nodes: list[Any] = []
+        self._constants: list[Any] = []
+        self._count = 0
+        self._step = self._constant(np.float32(1.0 / _LARGEST))
+        self._zero_point = self._constant(np.uint8(128))
+        self._tiny = self._constant(np.float32(1e-6))
+        self._gelu_floor = self._constant(np.float32(_GELU_LOWEST))
+
+    def embeddings(self) -> str:
+        """Word, position and (always the first) token type, normalised: (batch, tokens, dimensions)."""
+        words = self._constant(self._weights["embeddings.word_embeddings.weight"].astype(np.float16))
+        places = self._weights["embeddings.position_embeddings.weight"]
+        table = self._constant(places + self._weights["embeddings.token_type_embeddings.weight"][:1])
+        found = self._add("Cast", self._add("Gather", words, "input_ids"), to=1)
+        width = self._add("Slice", self._add("Shape", "input_ids"), *self._integers([1], [2]))
+        here = self._add("Slice", table, self._integers([0])[0], width, self._integers([0])[0])
+        summed = self._add("Add", found, here)
+        scale, shift = self._named("embeddings.LayerNorm.weight"), self._named("embeddings.LayerNorm.bias")
+        self._mask = self._add("Cast", "attention_mask", to=6)
+        return self._add("LayerNormalization", summed, scale, shift, axis=-1, epsilon=_EPSILON)
+
+    def encoder_layer(self, prefix: str, state: str) -> str:
+        """Self-attention and feed-forward, each with its residual and layer norm."""
+        own = f"{prefix}attention.self."
+        parts = ("query", "key", "value")
+        weight = np.concatenate([self._weights[f"{own}{part}.weight"] for part in parts])
+        bias = np.concatenate([self._weights[f"{own}{part}.bias"] for part in parts])
+        together = self._add("Add", self._product(state, weight), self._constant(bias))
+        query, key, value = self._add_many("Split", 3, together, axis=-1)
+        mixed = self._add(
+            "MultiHeadAttention",
+            query,
+            key,
+            value,
+            "",
+            self._mask,
+            domain=_DOMAIN,
+            num_heads=_HEADS,
+            mask_filter_value=-1e9,
+        )
+        state = self._residual(f"{prefix}attention.output.", mixed, state)
+        inner = self._product(state, self._weights[f"{prefix}intermediate.dense.weight"])
+        inner = self._add("BiasGelu", inner, self._named(f"{prefix}intermediate.dense.bias"), domain=_DOMAIN)
+        return self._residual(f"{prefix}output.", inner, state, after_gelu=True)
+
+    def pool(self, state: str) -> None:
+        """The mean of the token states that are no padding, as the output `pooled`."""
+        mask = self._add("Cast", "attention_mask", to=1)
+        share = self._add("Div", mask, self._add("ReduceSum", mask, self._integers([1])[0], keepdims=1))
+        row = self._add("Unsqueeze", share, self._integers([1])[0])
+        mean = self._add("MatMul", row, state)
+        self._nodes.append(self._helper.make_node("Squeeze", [mean, self._integers([1])[0]], ["pooled"]))
+
+    def model(self) -> Any:
+        """The whole as an ONNX model."""
+        helper = self._helper
+        shape = ["batch", "tokens"]
+        graph = helper.make_graph(
+            self._nodes,
+            "all-MiniLM-L6-v2",
+            [helper.make_tensor_value_info(name, 7, shape) for name in ("input_ids", "attention_mask")],
+            [helper.make_tensor_value_info("pooled", 1, ["batch", "dimensions"])],
+            self._constants,
+        )
+        opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid(_DOMAIN, 1)]
+        return helper.make_model(graph, opset_imports=opsets, ir_version=8)
+
+    def _residual(self, prefix: str, value: str, state: str, *, after_gelu: bool = False) -> str:
+        """`state` plus the dense layer below `prefix` of `value`, normalised."""
+        dense = self._product(value, self._weights[f"{prefix}dense.weight"], after_gelu=after_gelu)
+        names = (f"{prefix}LayerNorm.weight", f"{prefix}LayerNorm.bias", f"{prefix}dense.bias")
+        constants = [self._named(name) for name in names]
+        return self._add("SkipLayerNormalization", dense, state, *constants, domain=_DOMAIN, epsilon=_EPSILON)
+
+    def _product(self, value: str, weight: NDArray[Any], *, after_gelu: bool = False) -> str:
+        """`value` times `weight` (outputs, inputs) in int8, as fp32."""
+        top = self._add("ReduceMax", value, axes=[-1], keepdims=1)
+        if after_gelu:
+            top = self._add("Max", top, self._gelu_floor)
+        else:
+            lowest = self._add("ReduceMin", value, axes=[-1], keepdims=1)
+            top = self._add("Max", top, self._add("Neg", lowest), self._tiny)
+        whole = self._add("QuantizeLinear", self._add("Div", value, top), self._step, self._zero_point)
+        scales = np.maximum(np.abs(weight).max(axis=1), 1e-12).astype(np.float32) / np.float32(_LARGEST)
+        columns = np.ascontiguousarray(np.round(weight / scales[:, None]).astype(np.int8).T)
+        product = self._add(
+            "MatMulIntegerToFloat",
+            whole,
+            self._constant(columns),
+            self._step,
+            self._constant(scales),
+            self._zero_point,
+            domain=_DOMAIN,
+        )
+        return self._add("Mul", product, top)
+
+    def _named(self, name: str) -> str:
+        return self._constant(self._weights[name])
+
+    def _integers(self, *values: list[int]) -> list[str]:
+        return [self._constant(np.array(value, np.int64)) for value in values]
+
+    def _constant(self, value: Any) -> str:
+        self._count += 1
+        name = f"c{self._count}"
+        self._constants.append(self._tensor(np.asarray(value), name))
+        return name
+
+    def _add(self, operator: str, *inputs: str, **attributes: Any) -> str:
+        return self._add_many(operator, 1, *inputs, **attributes)[0]
+
+    def _add_many(self, operator: str, outputs: int, *inputs: str, **attributes: Any) -> list[str]:
+        self._count += 1
+        names = [f"v{self._count}_{number}" for number in range(outputs)]
+        self._nodes.append(self._helper.make_node(operator, list(inputs), names, **attributes))
+        return names
