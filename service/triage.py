@@ -1,0 +1,305 @@
+"""Triage of one ticket: what it is about, how bad it may be, who else has it, what is missing. For the team only.
+
+question, answer -> labels, known errors -> `triage_labels`, here
+question         -> severity hint        -> `triage_severity`
+recent tickets   -> duplicates, burst    -> `triage_similar`
+runbook, answer  -> missing diagnostics  -> `diagnostics`
+
+Every suggestion carries its reason and its evidence; where there is no evidence there is no suggestion. It is made of
+internal articles and of other people's tickets, so no public caller gets any of it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from indexer.articles import Article
+from indexer.embedding import Vectors
+from indexer.errors import NotFound
+from indexer.history import ResolvedTickets, read_tickets
+from indexer.metadata import Audience
+from indexer.scope import Scope
+from indexer.signatures import extract_signatures, signature_key
+from indexer.snapshot import HISTORY, Snapshot
+from service.answers import Answer, Citation, Question
+from service.diagnostics import Diagnostics, compare_diagnostics
+from service.queries import read_question
+from service.snippets import make_snippet
+from service.triage_labels import ArticleOf, ResolvedNeighbour, SuggestedLabel, nearest_resolved, suggest_labels
+from service.triage_severity import SeverityHint, hint_severity
+from service.triage_similar import (
+    Duplicate,
+    PossibleIncident,
+    RecentTicket,
+    find_burst,
+    find_duplicates,
+    signature_value,
+    telling,
+)
+
+if TYPE_CHECKING:
+    from service.assistant import Assistant
+
+PLAYBOOK_TYPES = frozenset({"runbook", "triage", "incident"})
+MAX_KNOWN_ERRORS = 5
+_LOOKED_AT = 10
+_COMMON_SHARE = 0.1
+"""A signature that more of the articles than this hold names no error in particular."""
+
+
+@dataclass(frozen=True, slots=True)
+class KnownError:
+    """An article about exactly the error that the ticket shows.
+
+    Attributes:
+        signatures: exact signatures in both.
+        citation: where the article has the first of them.
+        reason: for a person.
+    """
+
+    article_id: str
+    path: str
+    title: str
+    audience: str
+    signatures: tuple[str, ...]
+    citation: Citation
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Playbook:
+    """The runbook or triage guide that fits, whose evidence list the ticket is compared with."""
+
+    article_id: str
+    path: str
+    title: str
+    type: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Triage:
+    """What triage has to say; empty fields mean that there is no evidence.
+
+    Attributes:
+        components, products, tags: suggested values, the best founded first.
+        severity: a hint, never a decision.
+        duplicates: open tickets and declared incidents that are likely about the same.
+        incident: a burst of this symptom.
+        playbook: the runbook for it.
+        diagnostics: what is asked for and what the ticket holds.
+        index_version: the index that it was made from.
+    """
+
+    components: tuple[SuggestedLabel, ...]
+    products: tuple[SuggestedLabel, ...]
+    tags: tuple[SuggestedLabel, ...]
+    known_errors: tuple[KnownError, ...]
+    severity: SeverityHint | None
+    duplicates: tuple[Duplicate, ...]
+    incident: PossibleIncident | None
+    playbook: Playbook | None
+    diagnostics: Diagnostics
+    index_version: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready values; field names are the contract of `kb triage --json` and of `/v1`."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TicketWindow:
+    """What the help desk knows of the recent past.
+
+    Attributes:
+        recent: tickets of the last days, any order; the ticket itself may be among them.
+        own_id: its id, so that it is not its own duplicate.
+        now_s: Unix time that bursts are counted up to, in seconds.
+    """
+
+    recent: Sequence[RecentTicket] = ()
+    own_id: str = ""
+    now_s: float = 0.0
+
+
+def triage_ticket(
+    question: Question,
+    answer: Answer,
+    article_of: ArticleOf,
+    *,
+    known: Sequence[tuple[Article, frozenset[str]]] = (),
+    neighbours: Sequence[ResolvedNeighbour] = (),
+    vector: Vectors | None = None,
+    window: TicketWindow | None = None,
+) -> Triage:
+    """Triage `question`. Pure.
+
+    Args:
+        answer: the assistant's answer to it in the team's scope.
+        article_of: the visible article with a path.
+        known: visible articles that share telling signatures with the question, and which.
+        neighbours: the nearest resolved tickets.
+        vector: the question's unit vector; without it tickets are not compared.
+        window: recent tickets to compare with.
+    """
+    labels = suggest_labels(answer, article_of, neighbours)
+    playbook = _find_playbook(answer, article_of)
+    top = article_of(answer.suggestions[0].path) if answer.answered and answer.suggestions else None
+    asking = {article.path: article for article in (playbook[0] if playbook else None, top) if article is not None}
+    signatures = read_question(question).signatures
+    recent = [ticket for ticket in window.recent if ticket.ticket_id != window.own_id] if window else []
+    return Triage(
+        components=labels.components,
+        products=labels.products,
+        tags=labels.tags,
+        known_errors=find_known_errors(known),
+        severity=hint_severity(question.title, question.text),
+        duplicates=find_duplicates(vector, signatures, recent) if vector is not None else (),
+        incident=find_burst(vector, signatures, recent, window.now_s) if vector is not None and window else None,
+        playbook=playbook[1] if playbook else None,
+        diagnostics=compare_diagnostics(question, asking.values()),
+        index_version=answer.index_version,
+    )
+
+
+def find_known_errors(known: Iterable[tuple[Article, frozenset[str]]]) -> tuple[KnownError, ...]:
+    """Those of the articles that are about the shared error: known errors, and articles that declare it by its code.
+
+    The more signatures an article shares, the earlier it stands.
+    """
+    found = []
+    for article, shared in known:
+        declared = _declared(article) & shared
+        if article.meta.type == "known-error" or declared:
+            citation = _cite_signature(article, sorted(declared) or sorted(shared))
+            if citation is not None:
+                found.append(_known_error(article, shared, citation))
+    return tuple(sorted(found, key=lambda error: (-len(error.signatures), error.path))[:MAX_KNOWN_ERRORS])
+
+
+def triage(
+    assistant: Assistant,
+    question: Question,
+    scope: Scope,
+    *,
+    window: TicketWindow | None = None,
+    vector: Vectors | None = None,
+) -> Triage:
+    """Triage `question` with what the assistant's index knows.
+
+    Args:
+        scope: the caller's; must open internal articles.
+        window: recent tickets; without `now_s` the time is now.
+        vector: the question's unit vector as the index' embedder makes it; without it resolved and recent tickets are
+            not compared.
+
+    Raises:
+        ValueError: the scope is a public one.
+    """
+    if Audience.INTERNAL not in scope.audiences:
+        raise ValueError("triage is made of internal articles and other people's tickets: no public caller gets it")
+    wide = Question(question.text, question.title, max(question.limit, _LOOKED_AT))
+    answer = assistant.answer(wide, scope)
+    snapshot = assistant.snapshot
+    article_of = _reader(assistant, scope)
+    neighbours: list[ResolvedNeighbour] = []
+    if vector is not None and (history := _history(snapshot)) is not None:
+        neighbours = nearest_resolved(history, vector)
+    if window is not None and not window.now_s:
+        window = TicketWindow(window.recent, window.own_id, time.time())
+    return triage_ticket(
+        question,
+        answer,
+        article_of,
+        known=list(_sharing(snapshot, answer.signatures, article_of)),
+        neighbours=neighbours,
+        vector=vector,
+        window=window,
+    )
+
+
+def _reader(assistant: Assistant, scope: Scope) -> ArticleOf:
+    def article_of(path: str) -> Article | None:
+        try:
+            return assistant.article(path, scope)
+        except NotFound:
+            return None
+
+    return article_of
+
+
+def _sharing(
+    snapshot: Snapshot, signatures: Iterable[str], article_of: ArticleOf
+) -> Iterable[tuple[Article, frozenset[str]]]:
+    """The visible articles that hold telling signatures of the question, and which; common ones do not count."""
+    cards = snapshot.store.cards
+    shared: dict[int, set[str]] = {}
+    for signature in telling(signatures):
+        rows = snapshot.signatures.get(signature, [])
+        if len(rows) <= max(3, _COMMON_SHARE * len(cards)):
+            for row in rows:
+                shared.setdefault(row, set()).add(signature)
+    for row, names in sorted(shared.items()):
+        article = article_of(cards[row].path)
+        if article is not None:
+            yield article, frozenset(names)
+
+
+_histories: dict[str, ResolvedTickets] = {}
+
+
+def _history(snapshot: Snapshot) -> ResolvedTickets | None:
+    """The resolved tickets of one index version, kept until another one is asked for."""
+    if snapshot.history is None:
+        return None
+    key = str(snapshot.folder)
+    if key not in _histories:
+        history = read_tickets(snapshot.folder / HISTORY)
+        _histories.clear()
+        _histories[key] = history
+    return _histories[key]
+
+
+def _find_playbook(answer: Answer, article_of: ArticleOf) -> tuple[Article, Playbook] | None:
+    """The best runbook among trusted suggestions, or the one that the first article names as related."""
+    if not answer.answered:
+        return None
+    for place, suggestion in enumerate(answer.suggestions[:3]):
+        if suggestion.type in PLAYBOOK_TYPES and (article := article_of(suggestion.path)) is not None:
+            where = "it is the first suggestion" if place == 0 else f"it is suggestion {place + 1}"
+            return article, _playbook(article, where)
+    top = article_of(answer.suggestions[0].path)
+    for name in top.meta.related if top else ():
+        article = article_of(name)
+        if article is not None and article.meta.type in PLAYBOOK_TYPES:
+            return article, _playbook(article, f"{answer.suggestions[0].article_id} names it as related")
+    return None
+
+
+def _playbook(article: Article, reason: str) -> Playbook:
+    return Playbook(article.article_id, article.path, article.title, article.meta.type or "", reason)
+
+
+def _declared(article: Article) -> frozenset[str]:
+    codes = "\n".join(article.meta.error_codes)
+    return telling(signature_key(signature) for signature in extract_signatures(codes))
+
+
+def _cite_signature(article: Article, signatures: Sequence[str]) -> Citation | None:
+    """The first block of the article that holds one of `signatures`."""
+    for section in article.sections:
+        for block in section.blocks:
+            text = article.source.text[block.start : block.end]
+            held = {signature_key(signature) for signature in extract_signatures(text)}
+            if held.intersection(signatures):
+                return make_snippet(article, section, block.start, block.end, frozenset()).citation
+    return None
+
+
+def _known_error(article: Article, shared: frozenset[str], citation: Citation) -> KnownError:
+    names = tuple(sorted(shared))
+    reason = f"both show {', '.join(map(signature_value, names[:3]))}"
+    return KnownError(article.article_id, article.path, article.title, article.audience.value, names, citation, reason)
