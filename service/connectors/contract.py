@@ -3,6 +3,12 @@
 request -> verify -> parse -> Event -> (queue, assistant) -> Note -> render -> Outbound calls
 
 A connector never does I/O. `service.intake` receives, queues, answers and delivers; it knows no vendor by name.
+
+What intake does with an `Event`:
+- `immediate` is set: the HTTP answer is 200 with that body; else 202 with intake's own.
+- the connector `answers_in_response` and the kind is QUESTION: the HTTP answer is 200 with `render_immediate(...)`.
+- the scope of the search is `event.audience`, and `note.public = is_public_reply(event, config)`.
+- `replay_key` was seen under another `delivery_id`: the delivery is a replay.
 """
 
 from __future__ import annotations
@@ -77,11 +83,18 @@ class Event:
         delivery_id: the idempotency key, unique among the connector's deliveries.
         subject_id: the ticket's, alert's or conversation's id at the vendor; the note goes there.
         title, text: what to search for; plain text.
-        fields: what else the vendor said that triage may use (product, component, priority, tags, labels ...).
+        fields: what else the vendor said that triage may use. Names that mean the same everywhere: `action` (created,
+            commented, updated, triggered ...), `product`, `component`, `category`, `priority`, `severity`, `status`,
+            `channel` (strings); `tags` (list of strings); `labels` (string to string); `runbook_url`; `private`
+            (whether the words came from an internal comment); `ignored` (why the kind is IGNORED).
         url: where a person sees it; empty if unknown.
         reply: what `render` needs to find the way back (a response address, thread, account), vendor-specific.
-        audience: who reads the answer: internal unless the place is public.
-        immediate: JSON body of the HTTP answer for a handshake, or for a vendor that waits for the answer itself.
+        audience: who reads the answer, and so which articles may be in it: internal unless the place is public, or
+            nobody has vouched for it (docs/connectors.md), or `public_replies` is on and the words were public.
+        immediate: JSON body of the HTTP answer, which is then 200: for a handshake, or where the vendor wants an
+            acknowledgement in a form of its own.
+        replay_key: digest of what the signature covers, where the vendor leaves the delivery id outside it; empty
+            where the id itself is signed, or nothing is.
     """
 
     kind: EventKind
@@ -94,6 +107,7 @@ class Event:
     reply: Mapping[str, Any] = field(default_factory=dict)
     audience: Audience = Audience.INTERNAL
     immediate: Mapping[str, Any] | None = None
+    replay_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +128,7 @@ class Note:
         summary: one line, for notifications.
         links: the suggested articles, best first.
         answered: False where no article covers the event; the note says so.
-        public: whether the operator turned public replies on; False means an internal note.
+        public: whether it is a public reply (`is_public_reply`); False means an internal note.
         tags: suggested tags.
     """
 
@@ -128,7 +142,7 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Outbound:
-    """One HTTP call to the vendor.
+    """One HTTP call to the vendor; `service.connectors.calling.encode_request` makes its bytes and headers.
 
     Attributes:
         method: of HTTP.
@@ -136,8 +150,12 @@ class Outbound:
         json: body.
         headers: besides content type; credentials included, so never logged.
         idempotency_marker: text that is found in what an earlier, interrupted delivery of the same note left at the
-            vendor; with it `lookup_url` (GET) tells whether the note is there already. Empty where the vendor
-            deduplicates by itself.
+            vendor; with it `lookup_url` (GET, same headers) tells whether the note is there already. Empty where the
+            vendor deduplicates by itself or keeps nothing that could be read back.
+        success_field: a boolean of the JSON answer that must be true for the call to have worked, for a vendor that
+            says 200 to everything (Slack's `ok`); with `"error"` beside it. Empty: the status decides.
+        signing_secret: `whsec_` secret with which the body is signed at the moment of sending; never logged.
+        message_id: the `webhook-id` of a signed call, the receiver's idempotency key.
     """
 
     method: str
@@ -146,6 +164,9 @@ class Outbound:
     headers: Mapping[str, str] = field(default_factory=dict)
     lookup_url: str = ""
     idempotency_marker: str = ""
+    success_field: str = ""
+    signing_secret: str = ""
+    message_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +176,8 @@ class ConnectorConfig:
     Attributes:
         secrets: signing secrets, newest first; several while rotating.
         base_url: the vendor's API, such as `https://example.zendesk.com`.
-        token: credential for writing back, in the form the vendor's header wants it.
+        token: credential for writing back: the bare token, `user:password` for a Basic credential, or the whole
+            value of the `Authorization` header (anything with a space in it).
         options: connector-specific (project keys, channel, field names), documented in docs/connectors.md.
         public_replies: whether a public reply may be written, from public articles only.
     """
@@ -168,12 +190,18 @@ class ConnectorConfig:
 
 
 class Connector(Protocol):
-    """One vendor. All methods are pure."""
+    """One vendor. All methods are pure. A vendor's class inherits what stands here with a value."""
 
     name: str
     """As in the route `/v1/intake/{name}` and the settings."""
     answer_within_s: float
     """How soon the vendor wants its HTTP answer."""
+    answers_in_response: bool = False
+    """Whether the HTTP answer itself carries the reply (`render_immediate`), within `answer_within_s`."""
+    options: Mapping[str, str]
+    """Names of the `options` it knows, with their meaning."""
+    required: Sequence[str]
+    """What must be configured: `secrets`, `base_url`, `token` or the name of an option."""
 
     def verify(self, inbound: Inbound, config: ConnectorConfig) -> None:
         """Raises Rejected unless the request is authentic, fresh and of the right content type."""
@@ -184,5 +212,15 @@ class Connector(Protocol):
         ...
 
     def render(self, note: Note, event: Event, config: ConnectorConfig) -> Sequence[Outbound]:
-        """The calls that put `note` where it belongs, in order; none where the HTTP answer itself was the reply."""
+        """The calls that put `note` where it belongs, in order; none where the HTTP answer itself was the reply, or
+        where a note must not be written (an internal note has no place to go, a public one is not allowed)."""
         ...
+
+    def render_immediate(self, note: Note, event: Event, config: ConnectorConfig) -> Mapping[str, Any]:
+        """JSON body of the HTTP answer that carries `note`; empty unless `answers_in_response`."""
+        return {}
+
+
+def is_public_reply(event: Event, config: ConnectorConfig) -> bool:
+    """Whether the note about `event` may be readable by the public: turned on, and the event allows it."""
+    return config.public_replies and event.audience is Audience.PUBLIC
