@@ -87,6 +87,40 @@ def serve(
     run_server(settings, demo=demo)
 
 
+@app.command()
+def deflection(
+    *,
+    days: Annotated[int, typer.Option("--days", min=1, max=3660, help="How far back to look.")] = 30,
+    durable_days: Annotated[
+        int | None,
+        typer.Option("--durable-days", min=1, max=365, help="Durable: no ticket within so many days. Default: 7."),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    index: IndexOption = None,
+    settings_file: SettingsOption = None,
+) -> None:
+    """Report what customers were shown and what became of it: solved, left without a ticket, submitted anyway.
+
+    Explicit, implicit and durable deflection are counted apart; see docs/widget.md.
+    """
+    from service.database import Database
+    from service.ledger import Ledger
+    from service.settings import load_settings
+
+    settings = load_settings(settings_file, index=index, durable_days=durable_days)
+    database = Database(settings.state_url)
+    try:
+        report = Ledger(database).report(days, settings.durable_days)
+    finally:
+        database.close()
+    if as_json:
+        typer.echo(json.dumps(report.as_dict(), indent=2))
+    else:
+        from service.ledger_table import print_report
+
+        print_report(report)
+
+
 @keys_app.command("add")
 def add_key(
     name: Annotated[str, typer.Argument(help="Who or what will use the key.")],

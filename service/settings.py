@@ -43,6 +43,9 @@ class Settings(BaseSettings):
     reload_interval_s: float = Field(
         default=1.0, gt=0, description="How often the service looks for a new index version."
     )
+    durable_days: int = Field(
+        default=7, ge=1, le=365, description="A deflection is durable if no ticket follows within so many days."
+    )
     session_hours: float = Field(default=12.0, gt=0, description="How long a sign-in to the console lasts.")
 
     @field_validator("index", "keys_file")

@@ -242,7 +242,7 @@ def test_openapi_describes_every_operation(public: TestClient) -> None:
         operation for path in document["paths"].values() for method, operation in path.items() if method != "parameters"
     ]
     names = [operation["operationId"] for operation in operations]
-    assert len(names) == len(set(names)) == 11
+    assert len(names) == len(set(names)) >= 13
     assert all(operation["summary"] for operation in operations)
     for operation in operations:
         for status, response in operation["responses"].items():

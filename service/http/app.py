@@ -17,7 +17,7 @@ from starlette.staticfiles import StaticFiles
 from indexer.errors import KBError
 from service.database import Database
 from service.feedback import FeedbackStore
-from service.http import routes_articles, routes_console, routes_search, routes_service
+from service.http import routes_articles, routes_console, routes_events, routes_search, routes_service
 from service.http.answering import AnsweringPool
 from service.http.gate import Gate
 from service.http.limits import RateLimiter
@@ -29,6 +29,7 @@ from service.http.reloading import Library
 from service.http.security import Gatekeeper, Sessions
 from service.http.services import Services
 from service.keys import KeyFile
+from service.ledger import Ledger
 from service.settings import Settings
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def create_app(
         gatekeeper=Gatekeeper(settings, keys, sessions or Sessions(settings.session_hours * 3600)),
         database=database,
         feedback=FeedbackStore(database),
+        ledger=Ledger(database),
         metrics=metrics,
     )
     app = FastAPI(
@@ -78,7 +80,7 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.services = services
-    for module in (routes_search, routes_articles, routes_service, routes_console):
+    for module in (routes_search, routes_articles, routes_service, routes_events, routes_console):
         app.include_router(module.router)
     app.mount("/static", _Static(directory=routes_console.WEB / "static"), name="static")
     for handled in HANDLED:

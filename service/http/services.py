@@ -12,6 +12,7 @@ from service.http.answering import AnsweringPool
 from service.http.metrics import Metrics
 from service.http.reloading import Library
 from service.http.security import Caller, Gatekeeper
+from service.ledger import Ledger
 from service.settings import Settings
 
 
@@ -25,6 +26,7 @@ class Services:
     gatekeeper: Gatekeeper
     database: Database
     feedback: FeedbackStore
+    ledger: Ledger
     metrics: Metrics
 
 
