@@ -10,6 +10,7 @@ from eval.commands import app as eval_app
 from indexer.commands import app as indexer_app
 from indexer.errors import KBError
 from service.commands import app as service_app
+from service.triage_commands import app as triage_app
 
 app = typer.Typer(
     name="kb",
@@ -19,6 +20,7 @@ app = typer.Typer(
 )
 app.add_typer(indexer_app)
 app.add_typer(service_app)
+app.add_typer(triage_app)
 app.add_typer(eval_app, name="eval", help="Measure answers on labelled tickets.")
 
 

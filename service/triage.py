@@ -36,7 +36,7 @@ from service.triage_similar import (
     RecentTicket,
     find_burst,
     find_duplicates,
-    signature_value,
+    name_signatures,
     telling,
 )
 
@@ -180,21 +180,12 @@ def find_known_errors(known: Iterable[tuple[Article, frozenset[str]]]) -> tuple[
     return tuple(sorted(found, key=lambda error: (-len(error.signatures), error.path))[:MAX_KNOWN_ERRORS])
 
 
-def triage(
-    assistant: Assistant,
-    question: Question,
-    scope: Scope,
-    *,
-    window: TicketWindow | None = None,
-    vector: Vectors | None = None,
-) -> Triage:
+def triage(assistant: Assistant, question: Question, scope: Scope, *, window: TicketWindow | None = None) -> Triage:
     """Triage `question` with what the assistant's index knows.
 
     Args:
         scope: the caller's; must open internal articles.
         window: recent tickets; without `now_s` the time is now.
-        vector: the question's unit vector as the index' embedder makes it; without it resolved and recent tickets are
-            not compared.
 
     Raises:
         ValueError: the scope is a public one.
@@ -203,11 +194,10 @@ def triage(
         raise ValueError("triage is made of internal articles and other people's tickets: no public caller gets it")
     wide = Question(question.text, question.title, max(question.limit, _LOOKED_AT))
     answer = assistant.answer(wide, scope)
-    snapshot = assistant.snapshot
     article_of = _reader(assistant, scope)
-    neighbours: list[ResolvedNeighbour] = []
-    if vector is not None and (history := _history(snapshot)) is not None:
-        neighbours = nearest_resolved(history, vector)
+    snapshot = assistant.snapshot
+    history = _history(snapshot)
+    vector = question_vectors(assistant, [question])[0] if history is not None or window is not None else None
     if window is not None and not window.now_s:
         window = TicketWindow(window.recent, window.own_id, time.time())
     return triage_ticket(
@@ -215,10 +205,15 @@ def triage(
         answer,
         article_of,
         known=list(_sharing(snapshot, answer.signatures, article_of)),
-        neighbours=neighbours,
+        neighbours=nearest_resolved(history, vector) if history is not None and vector is not None else (),
         vector=vector,
         window=window,
     )
+
+
+def question_vectors(assistant: Assistant, questions: Sequence[Question]) -> Vectors:
+    """Unit vectors of `questions` by the index' embedder, shape (questions, dimensions), to compare tickets by."""
+    return assistant._embedder.embed([read_question(question).full for question in questions])
 
 
 def _reader(assistant: Assistant, scope: Scope) -> ArticleOf:
@@ -301,5 +296,5 @@ def _cite_signature(article: Article, signatures: Sequence[str]) -> Citation | N
 
 def _known_error(article: Article, shared: frozenset[str], citation: Citation) -> KnownError:
     names = tuple(sorted(shared))
-    reason = f"both show {', '.join(map(signature_value, names[:3]))}"
+    reason = f"both show {name_signatures(names)}"
     return KnownError(article.article_id, article.path, article.title, article.audience.value, names, citation, reason)

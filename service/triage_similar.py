@@ -180,9 +180,12 @@ def telling(signatures: Iterable[str]) -> frozenset[str]:
     return frozenset(signature for signature in signatures if signature.startswith(starts))
 
 
-def signature_value(signature: str) -> str:
-    """A signature without its kind, for a person to read."""
-    return signature.partition(": ")[2] or signature
+def name_signatures(signatures: Iterable[str]) -> str:
+    """Up to three of the signatures for a person to read: codes and exceptions, whole log lines only without those."""
+    ordered = sorted(signatures)
+    line = f"{SignatureKind.TEMPLATE.value}: "
+    short = [signature for signature in ordered if not signature.startswith(line)]
+    return ", ".join(signature.partition(": ")[2] for signature in (short or ordered)[:3])
 
 
 def _compare(vector: Vectors, signatures: Iterable[str], recent: Sequence[RecentTicket]) -> list[_Match]:
@@ -204,7 +207,7 @@ def _duplicate(match: _Match) -> Duplicate:
     ticket = match.ticket
     parts = []
     if match.shared:
-        parts.append(f"has the same exact error: {', '.join(map(signature_value, match.shared[:3]))}")
+        parts.append(f"has the same exact error: {name_signatures(match.shared)}")
     parts.append(f"{'says much the same' if match.cosine >= SAME_WORDING_COSINE else 'is alike'} ({match.cosine:.2f})")
     return Duplicate(
         ticket.ticket_id,
@@ -224,6 +227,6 @@ def _accounts(matches: Iterable[_Match]) -> int:
 
 def _burst_reason(count: int, since_s: float, usual: float, window_s: float, shared: Sequence[str]) -> str:
     since = datetime.fromtimestamp(since_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
-    error = f", all with {', '.join(map(signature_value, shared[:3]))}" if shared else ""
+    error = f", all with {name_signatures(shared)}" if shared else ""
     rate = f"about {usual:.1f} in {window_s / 3600:g} h is usual" if usual else "none came in the time before"
     return f"{count} tickets with this symptom since {since}{error}; {rate}"

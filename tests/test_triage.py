@@ -105,13 +105,12 @@ def test_resolved_tickets_speak_for_their_articles(assistant: DecidedAssistant, 
         PastTicket(str(n), "export stops", f"the {UNCOVERED} export stops daily {n}", ("other/export.md",), "")
         for n in range(3)
     ]
+    question = Question(f"the {UNCOVERED} export stops daily", "export stops")
+    assert triage(assistant, question, INTERNAL).components == ()
     learn(past, index_dir, FakeEmbedder())
     assert assistant.refresh()
-    question = Question(f"the {UNCOVERED} export stops daily", "export stops")
-    vector = FakeEmbedder().embed([read_question(question).full])[0]
-    made = triage(assistant, question, INTERNAL, vector=vector)
+    made = triage(assistant, question, INTERNAL)
     assert [(label.value, label.tickets) for label in made.components] == [("export", 3)]
-    assert triage(assistant, question, INTERNAL).components == ()
 
 
 def recent(name: str, question: Question, age_s: float) -> RecentTicket:
@@ -121,8 +120,8 @@ def recent(name: str, question: Question, age_s: float) -> RecentTicket:
 
 def test_duplicates_and_a_burst_are_found_among_recent_tickets(assistant: DecidedAssistant) -> None:
     tickets = [recent(f"T{n}", LISTENER, 60.0 * (n + 1)) for n in range(4)]
-    vector = tickets[0].vector
-    made = triage(assistant, LISTENER, INTERNAL, window=TicketWindow(tickets, own_id="T0", now_s=NOW_S), vector=vector)
+    window = TicketWindow(tickets, own_id="T0", now_s=NOW_S)
+    made = triage(assistant, LISTENER, INTERNAL, window=window)
     assert [duplicate.ticket_id for duplicate in made.duplicates] == ["T1", "T2", "T3"]
     assert made.incident is not None
     assert (made.incident.count, made.incident.since_s) == (4, NOW_S - 240)
