@@ -35,6 +35,9 @@ class Settings(BaseSettings):
     )
     answer_workers: int = Field(default=2, ge=1, le=256, description="Questions answered at the same time.")
     answer_queue: int = Field(default=32, ge=0, le=100_000, description="Questions that may wait; one more gets 503.")
+    answer_cache: int = Field(
+        default=512, ge=0, le=1_000_000, description="Answers kept for the same question in the same scope; 0 for none."
+    )
     rate_limit_per_minute: int = Field(
         default=240, ge=1, description="Requests a minute for each address that has no secret key."
     )

@@ -18,9 +18,10 @@ import httpx
 import pytest
 from fastapi.testclient import TestClient
 
+from indexer.embedding import Embedder
 from indexer.errors import IndexNotFound, KBError, SettingsError
 from indexer.metadata import Audience
-from service.http.answering import AnsweringPool
+from service.http.answering import CLIENT, AnsweringPool, ClientGone
 from service.http.app import create_app
 from service.http.metrics import Metrics
 from service.http.problems import KINDS, ProblemError
@@ -149,6 +150,105 @@ def test_a_full_queue_is_refused_at_once() -> None:
     assert refused.headers == {"Retry-After": "1"}
 
 
+def test_a_search_given_up_while_it_waits_frees_its_place() -> None:
+    async def scenario() -> tuple[list[str], float]:
+        metrics = Metrics()
+        pool = AnsweringPool(1, 1, metrics)
+        gate, hang_up = threading.Event(), asyncio.Event()
+        done: list[str] = []
+
+        def work(name: str) -> None:
+            assert gate.wait(10)
+            done.append(name)
+
+        async def receive() -> dict[str, str]:
+            await hang_up.wait()
+            return {"type": "http.disconnect"}
+
+        CLIENT.set(receive)
+        running_ = asyncio.create_task(pool.run(lambda: work("running")))
+        await asyncio.sleep(0)
+        waiting = asyncio.create_task(pool.run(lambda: work("superseded")))
+        await asyncio.sleep(0.05)
+        with pytest.raises(ProblemError):
+            await pool.run(lambda: work("refused"))
+        hang_up.set()
+        with pytest.raises(ClientGone):
+            await waiting
+        CLIENT.set(None)
+        latest = asyncio.create_task(pool.run(lambda: work("latest")))
+        await asyncio.sleep(0.05)
+        gate.set()
+        await asyncio.gather(running_, latest)
+        pool.close()
+        return done, metrics.registry.get_sample_value("kb_questions_abandoned_total") or 0.0
+
+    assert asyncio.run(scenario()) == (["running", "latest"], 1.0)
+
+
+def test_hanging_up_on_a_real_connection_ends_the_wait(world: World) -> None:
+    app = world.app(answer_workers=1, answer_queue=8)
+    with running(app) as address:
+        services = app.state.services
+        gate = threading.Event()
+        blocker = services.pool._executor.submit(gate.wait, 10)
+        services.pool._in_flight += 1
+        try:
+            for _ in range(3):
+                with pytest.raises(httpx.ReadTimeout):
+                    httpx.post(f"{address}/v1/search", json={"text": "401 superseded"}, timeout=0.3)
+            wait_for(lambda: services.pool._in_flight == 1)
+        finally:
+            gate.set()
+            blocker.result(10)
+            services.pool._in_flight -= 1
+        assert httpx.post(f"{address}/v1/search", json={"text": "401 latest"}).status_code == 200
+        text = httpx.get(f"{address}/metrics").text
+    assert "kb_questions_abandoned_total 3.0" in text
+    assert re.search(r'status="499"\} 3\.0', text)
+
+
+def test_every_refusal_under_overload_is_clean_and_it_recovers(world: World) -> None:
+    app = world.app(answer_workers=1, answer_queue=2, rate_limit_per_minute=10**6)
+    with running(app) as address, ThreadPoolExecutor(16) as pool:
+
+        def ask(number: int) -> httpx.Response:
+            return httpx.post(f"{address}/v1/search", json={"text": f"401 number {number}"}, timeout=20)
+
+        found = list(pool.map(ask, range(96)))
+        after = [ask(1000 + number) for number in range(3)]
+    statuses = {response.status_code for response in found}
+    assert statuses == {200, 503}
+    for response in found:
+        if response.status_code == 503:
+            assert response.headers["retry-after"] == "1"
+            assert response.json()["type"].endswith(":busy")
+    assert [response.status_code for response in after] == [200, 200, 200]
+
+
+SERVING_PATH = """
+import sys
+from pathlib import Path
+from fastapi.testclient import TestClient
+from service.http.app import create_app
+from service.http import server
+from service.settings import Settings
+with TestClient(create_app(Settings(index=Path(sys.argv[1])))) as client:
+    while client.get("/v1/ready").status_code != 200:
+        pass
+    assert client.post("/v1/search", json={"text": "401 invalid_token"}).status_code == 200
+heavy = ("torch", "sentence_transformers", "transformers", "scipy", "sklearn", "onnx", "pandas")
+sys.exit(", ".join(name for name in heavy if name in sys.modules) or 0)
+"""
+
+
+def test_serving_imports_nothing_heavy(world: World, tmp_path: Path, real_embedder: Embedder) -> None:
+    index = tmp_path / "real"
+    build(world.source, index, real_embedder)
+    done = subprocess.run([sys.executable, "-c", SERVING_PATH, str(index)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_a_demo_and_a_taken_port_are_refused_clearly(world: World) -> None:
     with pytest.raises(SettingsError, match="loopback"):
         run_server(Settings(index=world.index, host="0.0.0.0"), demo=True)
@@ -164,9 +264,9 @@ def test_a_demo_and_a_taken_port_are_refused_clearly(world: World) -> None:
 def test_kb_serve_prints_a_link_answers_and_stops_gracefully(world: World) -> None:
     script = (
         "import sys\n"
-        "import indexer.embedding, service.assistant\n"
+        "import indexer.embedding\n"
         "from tests.conftest import FakeEmbedder\n"
-        "service.assistant.load_embedder = lambda *_, **__: FakeEmbedder()\n"
+        "indexer.embedding.load_embedder = lambda *_, **__: FakeEmbedder()\n"
         "from eval.cli import main\n"
         "main()\n"
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,8 @@ from indexer.errors import KBError
 from service.database import Database
 from service.feedback import FeedbackStore
 from service.http import routes_articles, routes_console, routes_events, routes_search, routes_service
-from service.http.answering import AnsweringPool
+from service.http.answering import AnsweringPool, ClientGone
+from service.http.caching import AnswerCache
 from service.http.gate import Gate
 from service.http.limits import RateLimiter
 from service.http.metrics import Metrics
@@ -60,7 +62,7 @@ def create_app(
         library=Library(
             settings.index, open_assistant or _opener(settings), metrics, settings.reload_interval_s, on_failure
         ),
-        pool=AnsweringPool(settings.answer_workers, settings.answer_queue, metrics),
+        pool=AnsweringPool(settings.answer_workers, settings.answer_queue, metrics, AnswerCache(settings.answer_cache)),
         gatekeeper=Gatekeeper(settings, keys, sessions or Sessions(settings.session_hours * 3600)),
         database=database,
         feedback=FeedbackStore(database),
@@ -85,6 +87,7 @@ def create_app(
     app.mount("/static", _Static(directory=routes_console.WEB / "static"), name="static")
     for handled in HANDLED:
         app.add_exception_handler(handled, _answer_error)
+    app.add_exception_handler(ClientGone, _nobody_listens)
     app.add_middleware(Gate, settings=settings, gatekeeper=services.gatekeeper, limiter=RateLimiter())
     app.add_middleware(Observing, metrics=metrics)
     _complete_openapi(app)
@@ -116,6 +119,11 @@ async def _answer_error(request: Request, error: Exception) -> Response:
     return routes_console.error_page(getattr(request.state, "caller", None), problem, headers)
 
 
+async def _nobody_listens(request: Request, error: Exception) -> Response:
+    """For the log and the metrics only: the caller hung up."""
+    return Response(status_code=499)
+
+
 class _Static(StaticFiles):
     """The console's own files: kept by browsers, but asked about each time, so an upgrade shows at once."""
 
@@ -127,9 +135,14 @@ class _Static(StaticFiles):
 
 def _opener(settings: Settings) -> Callable[[], Assistant]:
     def open_assistant() -> Assistant:
+        from indexer.embedding import load_embedder
+        from indexer.snapshot import Manifest, current_version
         from service.assistant import Assistant
+        from service.batching import BatchingEmbedder
 
-        return Assistant(settings.index)
+        made_by = Manifest.read(settings.index / current_version(settings.index)).fingerprint
+        embedder = load_embedder(made_by.model, made_by.precision, threads=1)
+        return Assistant(settings.index, BatchingEmbedder(embedder, len(os.sched_getaffinity(0))))
 
     return open_assistant
 

@@ -8,6 +8,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from indexer.errors import SettingsError
+from service.http.answering import CLIENT
 from service.http.limits import RateLimiter
 from service.http.problems import ProblemError
 from service.http.security import Caller, Gatekeeper
@@ -62,6 +63,7 @@ class Gate:
         except ProblemError as problem:
             await problem.response(_id(scope))(scope, receive, send_through)
         else:
+            CLIENT.set(receive)
             await self._app(scope, _replay(body, receive), send_through)
 
     def _cors(self, request: HTTPConnection) -> dict[str, str]:

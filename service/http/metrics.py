@@ -27,6 +27,12 @@ class Metrics:
             "kb_questions_in_flight", "Questions being answered or waiting.", registry=self.registry
         )
         self.refused = Counter("kb_questions_refused", "Questions refused, the queue full.", registry=self.registry)
+        self.abandoned = Counter(
+            "kb_questions_abandoned", "Questions not answered because the caller hung up.", registry=self.registry
+        )
+        self.cached_answers = Counter(
+            "kb_answer_cache", "Looks into the answer cache, by result.", ["result"], registry=self.registry
+        )
         self.reloads = Counter("kb_index_reloads", "New index versions, by result.", ["result"], registry=self.registry)
         self.feedback = Counter("kb_feedback", "Verdicts on articles.", ["helpful"], registry=self.registry)
 

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from service.answers import MAX_QUERY_CHARS, MAX_RESULTS, Question, Snippet
+from service.http.caching import answer_tag, is_current
 from service.http.links import citation_url, links_within
 from service.http.models import (
     ANSWER_EXAMPLE,
@@ -36,7 +37,7 @@ async def ask(services: Services, caller: Caller, question: Question, products: 
     """The answer that `caller` may see. Raises ProblemError `busy` or `not-ready`, InputError."""
     assistant = services.library.assistant
     scope = caller.scope(products)
-    answer = await services.pool.run(lambda: assistant.answer(question, scope))
+    answer = await services.pool.answer(assistant, question, scope)
     services.metrics.count_answer(answer.answered, answer.took_ms)
     link_for = links_within(assistant, caller.scope())
 
@@ -46,9 +47,16 @@ async def ask(services: Services, caller: Caller, question: Question, products: 
     return AnswerBody.of(answer, shows, is_internal=caller.is_internal)
 
 
-@router.get("/search", operation_id="search", responses=_answered(ANSWER_EXAMPLE), summary="Search by a short symptom")
+@router.get(
+    "/search",
+    operation_id="search",
+    responses={**_answered(ANSWER_EXAMPLE), 304: {"description": "Unchanged since the `ETag` in If-None-Match"}},
+    response_model=AnswerBody,
+    summary="Search by a short symptom",
+)
 async def search(
     *,
+    request: Request,
     response: Response,
     services: Annotated[Services, Depends(services_of)],
     caller: Annotated[Caller, Depends(caller_of)],
@@ -56,10 +64,16 @@ async def search(
     title: Annotated[Text, Query(max_length=MAX_QUERY_CHARS)] = "",
     limit: Annotated[int, Query(ge=1, le=MAX_RESULTS)] = 5,
     products: Annotated[list[Product] | None, Query(max_length=20)] = None,
-) -> AnswerBody:
+) -> AnswerBody | Response:
     """Ranked articles with cited snippets. For long texts, and to keep them out of proxies' logs, use POST."""
-    response.headers["Cache-Control"] = "no-store"
-    return await ask(services, caller, Question(q, title, limit), products or [])
+    question, scope = Question(q, title, limit), caller.scope(products or [])
+    headers = {"Cache-Control": "private, no-cache", "Vary": "Authorization, Cookie, Origin"}
+    tag = answer_tag(services.library.assistant.index_version, scope, question)
+    if is_current(tag, request.headers.get("if-none-match", "")):
+        return Response(status_code=304, headers={**headers, "ETag": tag})
+    answer = await ask(services, caller, question, products or [])
+    response.headers.update({**headers, "ETag": answer_tag(answer.index_version, scope, question)})
+    return answer
 
 
 @router.post(
