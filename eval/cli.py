@@ -10,6 +10,7 @@ from eval.commands import app as eval_app
 from indexer.commands import app as indexer_app
 from indexer.errors import KBError
 from service.commands import app as service_app
+from service.intake.commands import app as intake_app
 from service.triage_commands import app as triage_app
 
 app = typer.Typer(
@@ -21,6 +22,7 @@ app = typer.Typer(
 app.add_typer(indexer_app)
 app.add_typer(service_app)
 app.add_typer(triage_app)
+app.add_typer(intake_app, name="intake", help="See, replay and write the notes of connected tools.")
 app.add_typer(eval_app, name="eval", help="Measure answers on labelled tickets.")
 
 

@@ -51,7 +51,30 @@ class Settings(BaseSettings):
     )
     session_hours: float = Field(default=12.0, gt=0, description="How long a sign-in to the console lasts.")
 
-    @field_validator("index", "keys_file")
+    connectors_file: Path | None = Field(
+        default=None, description="Connectors of ticket, chat and alerting tools; see docs/intake.md."
+    )
+    public_url: str | None = Field(
+        default=None, description="Where people reach the console; links in notes begin with it."
+    )
+    intake_worker: bool = Field(default=True, description="Whether `kb serve` writes notes itself.")
+    intake_threads: int = Field(default=2, ge=1, le=64, description="Notes made at the same time.")
+    intake_max_body_bytes: int = Field(default=1_048_576, ge=1024, description="Largest delivery of a connector.")
+    intake_rate_limit_per_minute: int = Field(
+        default=6000, ge=1, description="Deliveries a minute for each address that sends them."
+    )
+    intake_max_attempts: int = Field(default=20, ge=1, le=1000, description="Tries before a note is a dead letter.")
+    intake_lease_s: float = Field(
+        default=60.0, ge=1, le=3600, description="How long a worker that died keeps its notes from others."
+    )
+    intake_keep_days: int = Field(
+        default=30, ge=1, le=3650, description="How long finished notes are remembered, dead letters and audit kept."
+    )
+    intake_recent_days: int = Field(
+        default=14, ge=0, le=365, description="How far back duplicates are looked for; 0 keeps no vectors of tickets."
+    )
+
+    @field_validator("index", "keys_file", "connectors_file")
     @classmethod
     def _plain_path(cls, value: Path | None) -> Path | None:
         return value.expanduser() if value else value
@@ -65,6 +88,12 @@ class Settings(BaseSettings):
     def state_url(self) -> str:
         """The database URL in use."""
         return self.database_url or f"sqlite:///{beside(self.index, '.state.sqlite')}"
+
+    @property
+    def public_address(self) -> str:
+        """Where people reach the console, without a slash at the end."""
+        host = "localhost" if self.host in {"0.0.0.0", "::"} else f"[{self.host}]" if ":" in self.host else self.host  # noqa: S104
+        return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
 
     @property
     def is_loopback(self) -> bool:

@@ -18,10 +18,18 @@ from starlette.staticfiles import StaticFiles
 from indexer.errors import KBError
 from service.database import Database
 from service.feedback import FeedbackStore
-from service.http import routes_articles, routes_console, routes_events, routes_search, routes_service
+from service.http import (
+    routes_articles,
+    routes_console,
+    routes_events,
+    routes_intake,
+    routes_search,
+    routes_service,
+)
 from service.http.answering import AnsweringPool, ClientGone
 from service.http.caching import AnswerCache
 from service.http.gate import Gate
+from service.http.intake_running import RunningIntake
 from service.http.limits import RateLimiter
 from service.http.metrics import Metrics
 from service.http.models import AnswerBody
@@ -57,17 +65,19 @@ def create_app(
     metrics = Metrics()
     keys = KeyFile(settings.keys_path)
     database = Database(settings.state_url)
+    library = Library(
+        settings.index, open_assistant or _opener(settings), metrics, settings.reload_interval_s, on_failure
+    )
     services = Services(
         settings=settings,
-        library=Library(
-            settings.index, open_assistant or _opener(settings), metrics, settings.reload_interval_s, on_failure
-        ),
+        library=library,
         pool=AnsweringPool(settings.answer_workers, settings.answer_queue, metrics, AnswerCache(settings.answer_cache)),
         gatekeeper=Gatekeeper(settings, keys, sessions or Sessions(settings.session_hours * 3600)),
         database=database,
         feedback=FeedbackStore(database),
         ledger=Ledger(database),
         metrics=metrics,
+        intake=RunningIntake(settings, database, library, metrics),
     )
     app = FastAPI(
         title="Symptom KB",
@@ -82,7 +92,7 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.services = services
-    for module in (routes_search, routes_articles, routes_service, routes_events, routes_console):
+    for module in (routes_search, routes_articles, routes_service, routes_events, routes_intake, routes_console):
         app.include_router(module.router)
     app.mount("/static", _Static(directory=routes_console.WEB / "static"), name="static")
     for handled in HANDLED:
@@ -98,9 +108,11 @@ def create_app(
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
     task = asyncio.create_task(services.library.run())
+    await services.intake.start(app.version)
     try:
         yield
     finally:
+        await services.intake.stop()
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task

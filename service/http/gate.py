@@ -15,6 +15,7 @@ from service.http.security import Caller, Gatekeeper
 from service.keys import KeyKind
 from service.settings import Settings
 
+_INTAKE = "/v1/intake/"
 _UNLIMITED = ("/v1/health", "/v1/ready", "/metrics", "/static/")
 _CORS_METHODS = "GET, POST, OPTIONS"
 _CORS_HEADERS = "Authorization, Content-Type, Accept, If-None-Match, X-Request-ID"
@@ -35,6 +36,9 @@ class Gate:
             await self._app(scope, receive, send)
             return
         request = HTTPConnection(scope)
+        if scope["path"].startswith(_INTAKE):
+            await self._pass_delivery(request, scope, receive, send)
+            return
         extra: dict[str, str] = {}
 
         async def send_through(message: Message) -> None:
@@ -65,6 +69,16 @@ class Gate:
         else:
             CLIENT.set(receive)
             await self._app(scope, _replay(body, receive), send_through)
+
+    async def _pass_delivery(self, request: HTTPConnection, scope: Scope, receive: Receive, send: Send) -> None:
+        """A vendor's delivery: no key of ours and no page; the route checks its signature, and reads its raw body."""
+        address = request.client.host if request.client else "unknown"
+        allowance = self._limiter.take(f"intake@{address}", self._settings.intake_rate_limit_per_minute)
+        if allowance.granted:
+            await self._app(scope, receive, send)
+        else:
+            problem = ProblemError("too-many-requests", "slow down; see Retry-After", allowance.headers())
+            await problem.response(_id(scope))(scope, receive, send)
 
     def _cors(self, request: HTTPConnection) -> dict[str, str]:
         """Headers for a page elsewhere whose origin some publishable key allows; which one is checked with the key."""

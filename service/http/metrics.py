@@ -35,6 +35,21 @@ class Metrics:
         )
         self.reloads = Counter("kb_index_reloads", "New index versions, by result.", ["result"], registry=self.registry)
         self.feedback = Counter("kb_feedback", "Verdicts on articles.", ["helpful"], registry=self.registry)
+        self.intake_deliveries = Counter(
+            "kb_intake_deliveries",
+            "Deliveries to /v1/intake: accepted, duplicate, ignored, handshake, question, or rejected and why.",
+            ["connector", "outcome"],
+            registry=self.registry,
+        )
+        self.intake_notes = Counter(
+            "kb_intake_notes",
+            "Notes: delivered, retried, dead, or nothing to write.",
+            ["connector", "outcome"],
+            registry=self.registry,
+        )
+        self.intake_seconds = Histogram(
+            "kb_intake_seconds", "From a delivery to its written note.", registry=self.registry, buckets=_BUCKETS
+        )
 
     def count_answer(self, answered: bool, took_ms: float) -> None:
         """Record one answered question."""

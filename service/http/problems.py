@@ -41,13 +41,17 @@ KINDS = {
         Kind("not-found", 404, "There is nothing here"),
         Kind("method-not-allowed", 405, "This address does not take this method"),
         Kind("body-too-large", 413, "The request body is too large"),
-        Kind("unsupported-media-type", 415, "The body must be JSON"),
+        Kind("unsupported-media-type", 415, "The body's media type is not taken here"),
         Kind("invalid", 422, "A value is not valid"),
         Kind("too-many-requests", 429, "Too many requests"),
         Kind("internal-error", 500, "Something went wrong here"),
         Kind("busy", 503, "All workers are busy"),
         Kind("not-ready", 503, "The service is still starting"),
         Kind("state-unavailable", 503, "The database is not available"),
+        Kind("bad-signature", 401, "The delivery is not signed as configured"),
+        Kind("stale-timestamp", 401, "The delivery was signed too long ago"),
+        Kind("replayed", 409, "The delivery was taken before"),
+        Kind("unknown-event", 422, "This kind of event is not taken"),
     )
 }
 _BY_STATUS = {kind.status: kind for kind in reversed(KINDS.values())}

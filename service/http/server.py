@@ -31,7 +31,7 @@ def run_server(settings: Settings, *, demo: bool = False) -> None:
         raise SettingsError("--demo works on a loopback host only; make a key with `kb keys add` instead")
     current_version(settings.index)
     KeyFile(settings.keys_path).all()
-    _set_up_logs()
+    set_up_logs()
     failures: list[KBError] = []
 
     def give_up(error: KBError) -> None:
@@ -93,7 +93,7 @@ def _greet(settings: Settings, port: int, demo: Sessions | None) -> None:
     sys.stdout.flush()
 
 
-def _set_up_logs() -> None:
+def set_up_logs() -> None:
     """One line an event on standard error. Only our own and uvicorn's loggers; the root logger is left alone."""
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
@@ -102,3 +102,5 @@ def _set_up_logs() -> None:
         logger.handlers = [handler]
         logger.setLevel(level)
         logger.propagate = False
+    for name in ("httpx", "httpcore"):  # they log addresses, and those of some vendors are credentials
+        logging.getLogger(name).setLevel(logging.WARNING)

@@ -9,6 +9,7 @@ from fastapi import Request
 from service.database import Database
 from service.feedback import FeedbackStore
 from service.http.answering import AnsweringPool
+from service.http.intake_running import RunningIntake
 from service.http.metrics import Metrics
 from service.http.reloading import Library
 from service.http.security import Caller, Gatekeeper
@@ -28,6 +29,7 @@ class Services:
     feedback: FeedbackStore
     ledger: Ledger
     metrics: Metrics
+    intake: RunningIntake
 
 
 def services_of(request: Request) -> Services:

@@ -1,0 +1,158 @@
+"""Tickets of the last days, for finding duplicates and bursts. No word of them is kept.
+
+A row holds the ticket's id and address at the vendor, when it came, whether it is open, the vector of its text in half
+precision, and a hash of each exact error signature. Titles and texts are not stored. A vector tells roughly what a
+text was about, so rows end after `KB_INTAKE_RECENT_DAYS`, and 0 days keeps none.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Boolean, Column, Float, Index, Integer, LargeBinary, String, Table, Text, delete, insert, select
+
+from service.connectors.contract import Event
+from service.database import METADATA, Database
+
+if TYPE_CHECKING:
+    from indexer.embedding import Vectors
+    from service.triage_similar import RecentTicket
+
+RECENT = Table(
+    "intake_recent",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("connector", String(40), nullable=False),
+    Column("subject_id", String(300), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("created_s", Float, nullable=False, index=True),
+    Column("is_open", Boolean, nullable=False),
+    Column("embedder", String(100), nullable=False),
+    Column("vector", LargeBinary, nullable=False),
+    Column("signatures", Text, nullable=False),
+    Index("intake_recent_subject", "connector", "subject_id"),
+)
+
+MAX_COMPARED = 5_000
+"""Only this many, the newest, are compared with."""
+
+_CLOSED = frozenset({"solved", "closed", "resolved", "done", "cancelled", "canceled"})
+_OVERLAP = 50
+"""Rows below the last seen id that are read again: another process may have committed them late."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Row:
+    id: int
+    connector: str
+    subject_id: str
+    url: str
+    created_s: float
+    is_open: bool
+    embedder: str
+    vector: Any
+    signatures: frozenset[str]
+
+
+class RecentTickets:
+    """See the module. Thread-safe; reads only what came since the last look."""
+
+    def __init__(self, database: Database, keep_s: float) -> None:
+        self._database = database
+        self.keep_s = keep_s
+        self._lock = threading.Lock()
+        self._rows: dict[tuple[str, str], _Row] = {}
+        self._seen = 0
+
+    def remember(
+        self,
+        connector: str,
+        event: Event,
+        vector: Vectors,
+        signatures: Iterable[str],
+        embedder: str,
+        now_s: float,
+    ) -> None:
+        """Keep what is needed to recognise the ticket. What it was about stays as it was when it first came."""
+        if self.keep_s <= 0 or not event.subject_id:
+            return
+        import numpy as np
+
+        subject = event.subject_id[:300]
+        mine = (RECENT.c.connector == connector) & (RECENT.c.subject_id == subject)
+        values: dict[str, Any] = {
+            "created_s": now_s,
+            "embedder": embedder,
+            "vector": np.asarray(vector, np.float16).tobytes(),
+            "signatures": json.dumps(sorted({hash_signature(signature) for signature in signatures})),
+        }
+        with self._database.begin() as connection:
+            known = connection.execute(select(RECENT).where(mine)).mappings().first()
+            if known is not None:
+                kept = ("created_s",) if known["embedder"] != embedder else tuple(values)
+                values |= {name: known[name] for name in kept}
+                connection.execute(delete(RECENT).where(mine))
+            connection.execute(
+                insert(RECENT).values(
+                    connector=connector, subject_id=subject, url=event.url, is_open=_is_open(event), **values
+                )
+            )
+
+    def window(self, connector: str, signatures: Iterable[str], embedder: str, now_s: float) -> Sequence[RecentTicket]:
+        """What is known of the tickets before now, with those of `signatures` that they share."""
+        from service.triage_similar import RecentTicket
+
+        if self.keep_s <= 0:
+            return ()
+        by_hash = {hash_signature(signature): signature for signature in signatures}
+        with self._lock:
+            self._read(now_s)
+            rows = [row for row in self._rows.values() if row.embedder == embedder and row.created_s <= now_s]
+        rows.sort(key=lambda row: -row.created_s)
+        return [
+            RecentTicket(
+                ticket_id=row.subject_id if row.connector == connector else f"{row.connector} {row.subject_id}",
+                vector=row.vector,
+                created_s=row.created_s,
+                signatures=frozenset(by_hash[name] for name in row.signatures & by_hash.keys()),
+                is_open=row.is_open,
+                url=row.url,
+            )
+            for row in rows[:MAX_COMPARED]
+        ]
+
+    def purge(self, before_s: float) -> int:
+        """Forget what came before; returns how many tickets."""
+        with self._database.begin() as connection:
+            return connection.execute(delete(RECENT).where(RECENT.c.created_s < before_s)).rowcount
+
+    def _read(self, now_s: float) -> None:
+        """Take up new rows, and drop those that are too old."""
+        import numpy as np
+
+        query = select(RECENT).where(RECENT.c.id > self._seen - _OVERLAP, RECENT.c.created_s >= now_s - self.keep_s)
+        with self._database.begin() as connection:
+            for row in connection.execute(query.order_by(RECENT.c.id)).mappings():
+                vector = np.frombuffer(row["vector"], np.float16).astype(np.float32)
+                hashes = frozenset(json.loads(row["signatures"]))
+                self._rows[row["connector"], row["subject_id"]] = _Row(
+                    **{**row, "vector": vector, "signatures": hashes}
+                )
+                self._seen = max(self._seen, row["id"])
+        oldest = now_s - self.keep_s
+        for key in [key for key, row in self._rows.items() if row.created_s < oldest]:
+            del self._rows[key]
+
+
+def hash_signature(signature: str) -> str:
+    """The stored form of an error signature: enough to see that two are equal, nothing to read."""
+    return hashlib.sha256(signature.encode("utf-8", "surrogatepass")).hexdigest()[:24]
+
+
+def _is_open(event: Event) -> bool:
+    return str(event.fields.get("status", "")).strip().casefold() not in _CLOSED

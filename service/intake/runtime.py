@@ -1,0 +1,107 @@
+"""Intake put together: what the HTTP service and the `kb intake` commands share."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from indexer.errors import KBError
+from service.database import Database
+from service.intake.audit import Action, AuditTrail
+from service.intake.config import Configured, load_connectors
+from service.intake.queue import Job, JobState, Queue
+from service.intake.receiving import Receiver
+from service.intake.recent import RecentTickets
+from service.settings import Settings
+
+if TYPE_CHECKING:
+    from service.assistant import Assistant
+    from service.intake.composing import AssistantComposer
+    from service.intake.worker import Worker
+
+_DAY_S = 86_400.0
+_HOUR_S = 3_600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Purged:
+    """How much was deleted for its age."""
+
+    done: int
+    dead: int
+    audit: int
+    recent: int
+
+
+class Intake:
+    """The stores and the receiver of one service."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        count: Callable[[str, str], None] = lambda connector, outcome: None,
+    ) -> None:
+        """
+        Args:
+            count: called with a connector's name and what became of a delivery.
+
+        Raises:
+            SettingsError: see load_connectors.
+        """
+        self.settings = settings
+        self.connectors: dict[str, Configured] = load_connectors(settings.connectors_file, os.environ)
+        self.queue = Queue(database)
+        self.audit = AuditTrail(database)
+        self.recent = RecentTickets(database, settings.intake_recent_days * _DAY_S)
+        self.receiver = Receiver(self.connectors, self.queue, self.audit, count)
+
+    def composer(self, assistant: Callable[[], Assistant | None]) -> AssistantComposer:
+        """Makes notes with the assistant that is given then."""
+        from service.intake.composing import AssistantComposer
+
+        return AssistantComposer(assistant, self.recent, self.settings.public_address)
+
+    def worker(
+        self,
+        composer: AssistantComposer,
+        version: str,
+        on_outcome: Callable[[Job, Action], None] = lambda job, action: None,
+    ) -> Worker:
+        """A worker of this process."""
+        from service.intake.delivery import Sender
+        from service.intake.worker import Worker
+
+        return Worker(
+            self.queue,
+            self.connectors,
+            composer,
+            Sender(version=version),
+            threads=self.settings.intake_threads,
+            lease_s=self.settings.intake_lease_s,
+            max_attempts=self.settings.intake_max_attempts,
+            on_outcome=on_outcome,
+        )
+
+    def purge(self, now_s: float | None = None) -> Purged:
+        """Delete what is older than the settings say. Raises StateUnavailable."""
+        now_s = time.time() if now_s is None else now_s
+        kept_from_s = now_s - self.settings.intake_keep_days * _DAY_S
+        return Purged(
+            self.queue.purge(JobState.DONE, kept_from_s),
+            self.queue.purge(JobState.DEAD, kept_from_s),
+            self.audit.purge(kept_from_s),
+            self.recent.purge(now_s - self.recent.keep_s),
+        )
+
+    async def keep_tidy(self) -> None:
+        """Purge now and every hour, until cancelled."""
+        while True:
+            with contextlib.suppress(KBError):  # the database is away; the worker says so
+                await asyncio.to_thread(self.purge)
+            await asyncio.sleep(_HOUR_S)
