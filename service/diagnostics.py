@@ -17,8 +17,8 @@ from enum import StrEnum
 
 from indexer.articles import Article, Block, Section, plain_text
 from service.answers import Citation, Question
+from service.citing import cite_block
 from service.findings import Detail, Finding, find_details
-from service.snippets import make_snippet
 
 _EVIDENCE = "evidence to collect"
 _PATTERNS: tuple[tuple[Detail, re.Pattern[str]], ...] = tuple(
@@ -32,7 +32,7 @@ _PATTERNS: tuple[tuple[Detail, re.Pattern[str]], ...] = tuple(
         (Detail.SYSTEM, r"operating systems?|windows|linux|macos|debian|ubuntu|red hat"),
         (Detail.TENANT, r"tenants?|workspaces?|organi[sz]ation(?: id)?|account id"),
         (Detail.STEPS, r"steps to reproduce|reproduc\w+"),
-        (Detail.ADDRESS, r"urls?|routes?|endpoint"),
+        (Detail.ADDRESS, r"urls?|routes?"),
         (Detail.EXTENT, r"affected|share of|extent|how many"),
         (Detail.CHANGE, r"(?:recent |last )?changes?"),
         (Detail.LOG, r"logs?|log lines?"),
@@ -41,6 +41,7 @@ _PATTERNS: tuple[tuple[Detail, re.Pattern[str]], ...] = tuple(
         (Detail.HAR, r"har(?: file)?"),
     )
 )
+_PLAIN = frozenset({Detail.REQUEST_ID, Detail.ADDRESS, Detail.VERSION, Detail.HAR})
 _TELLING = frozenset({Detail.REQUEST_ID, Detail.VERSION, Detail.BROWSER, Detail.SYSTEM, Detail.TENANT})
 """What Environment and Diagnosis name clearly enough to be asked for; their other words are prose."""
 _NUMBERED_VERSION = re.compile(r"\b\d+\.(?:\d+|x)\b|\b\d+ and (?:newer|older)\b")
@@ -127,14 +128,14 @@ def compare_diagnostics(question: Question, articles: Iterable[Article]) -> Diag
     findings = find_details(f"{question.title}\n{question.text}")
     items: list[Diagnostic] = []
     asked: set[Detail] = set()
+    labels: set[str] = set()
     for article in articles:
         for need in _needs(article):
-            fresh = tuple(detail for detail in need.details if detail not in asked)
-            if need.details and not fresh:
-                continue
-            if not need.ours:
-                asked.update(fresh)
-            items.append(_compare(need, fresh, findings))
+            is_repeated = asked.issuperset(need.details) if need.is_implied else need.label in labels
+            if not is_repeated:
+                items.append(_compare(need, findings))
+                labels.add(need.label)
+                asked.update(need.details)
     wanted = {detail for item in items if item.by_customer for detail in item.missing}
     asks = tuple(
         _ZONE if detail is Detail.TIME and _has(findings, Detail.TIME) else text
@@ -160,6 +161,7 @@ class _Need:
     details: tuple[Detail, ...]
     ours: bool
     citation: Citation
+    is_implied: bool = False
 
 
 def _needs(article: Article) -> Iterator[_Need]:
@@ -179,15 +181,23 @@ def _needs(article: Article) -> Iterator[_Need]:
                 block = next((block for block in section.blocks if block.kind == "fence"), None)
                 if block:
                     text = "the exact error text, to compare with this article's"
-                    cited = _cite(article, section, block)
-                    yield _Need("Error text", text, (Detail.ERROR_TEXT,), False, cited)
+                    cited = cite_block(article, section, block)
+                    yield _Need("Error text", text, (Detail.ERROR_TEXT,), False, cited, is_implied=True)
 
 
 def _listed_need(article: Article, section: Section, block: Block) -> _Need:
     text = plain_text(" ".join(article.source.text[block.start : block.end].split()).removeprefix("- "))
     label, _, _ = text.partition(":")
-    details = tuple(detail for detail, pattern in _PATTERNS if pattern.search(text))
-    return _Need(label.strip(), text, details, bool(_OURS.search(text)), _cite(article, section, block))
+    details = _details(label)
+    if details:  # what follows the label explains it; only what is unmistakable there is a need of its own
+        details += tuple(detail for detail in _details(text) if detail in _PLAIN and detail not in details)
+    else:
+        details = _details(text)
+    return _Need(label.strip(), text, details, bool(_OURS.search(text)), cite_block(article, section, block))
+
+
+def _details(text: str) -> tuple[Detail, ...]:
+    return tuple(detail for detail, pattern in _PATTERNS if pattern.search(text))
 
 
 def _implied_needs(article: Article, section: Section) -> Iterator[_Need]:
@@ -200,16 +210,13 @@ def _implied_needs(article: Article, section: Section) -> Iterator[_Need]:
         if is_environment and Detail.VERSION not in details and _NUMBERED_VERSION.search(text):
             details.append(Detail.VERSION)
         for detail in details:
-            yield _Need(detail.value.capitalize(), text, (detail,), False, _cite(article, section, block))
+            cited = cite_block(article, section, block)
+            yield _Need(detail.value.capitalize(), text, (detail,), False, cited, is_implied=True)
 
 
-def _cite(article: Article, section: Section, block: Block) -> Citation:
-    return make_snippet(article, section, block.start, block.end, frozenset()).citation
-
-
-def _compare(need: _Need, details: tuple[Detail, ...], findings: Sequence[Finding]) -> Diagnostic:
+def _compare(need: _Need, findings: Sequence[Finding]) -> Diagnostic:
     found = tuple(finding for finding in findings if finding.detail in need.details)
-    missing = tuple(detail for detail in details if not _has(findings, detail, complete=True))
+    missing = tuple(detail for detail in need.details if not _has(findings, detail, complete=True))
     if not need.details:
         status = Status.UNCHECKED
     elif not missing:

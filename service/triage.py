@@ -25,9 +25,9 @@ from indexer.scope import Scope
 from indexer.signatures import extract_signatures, signature_key
 from indexer.snapshot import HISTORY, Snapshot
 from service.answers import Answer, Citation, Question
+from service.citing import cite_block
 from service.diagnostics import Diagnostics, compare_diagnostics
 from service.queries import read_question
-from service.snippets import make_snippet
 from service.triage_labels import ArticleOf, ResolvedNeighbour, SuggestedLabel, nearest_resolved, suggest_labels
 from service.triage_severity import SeverityHint, hint_severity
 from service.triage_similar import (
@@ -46,8 +46,9 @@ if TYPE_CHECKING:
 PLAYBOOK_TYPES = frozenset({"runbook", "triage", "incident"})
 MAX_KNOWN_ERRORS = 5
 _LOOKED_AT = 10
+_FEW = 5
 _COMMON_SHARE = 0.1
-"""A signature that more of the articles than this hold names no error in particular."""
+"""A signature that more than five articles and more than this share of all hold names no error in particular."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +156,7 @@ def triage_ticket(
         components=labels.components,
         products=labels.products,
         tags=labels.tags,
-        known_errors=find_known_errors(known),
+        known_errors=find_known_errors(answer, known),
         severity=hint_severity(question.title, question.text),
         duplicates=find_duplicates(vector, signatures, recent) if vector is not None else (),
         incident=find_burst(vector, signatures, recent, window.now_s) if vector is not None and window else None,
@@ -165,19 +166,22 @@ def triage_ticket(
     )
 
 
-def find_known_errors(known: Iterable[tuple[Article, frozenset[str]]]) -> tuple[KnownError, ...]:
-    """Those of the articles that are about the shared error: known errors, and articles that declare it by its code.
+def find_known_errors(answer: Answer, known: Iterable[tuple[Article, frozenset[str]]]) -> tuple[KnownError, ...]:
+    """Those of the articles that are about the shared error: that declare it, or known errors that show it.
 
-    The more signatures an article shares, the earlier it stands.
+    In the order of the answer; an article that the answer does not hold comes after those that it holds.
     """
+    place = {suggestion.path: index for index, suggestion in enumerate(answer.suggestions)}
     found = []
     for article, shared in known:
-        declared = _declared(article) & shared
-        if article.meta.type == "known-error" or declared:
-            citation = _cite_signature(article, sorted(declared) or sorted(shared))
-            if citation is not None:
-                found.append(_known_error(article, shared, citation))
-    return tuple(sorted(found, key=lambda error: (-len(error.signatures), error.path))[:MAX_KNOWN_ERRORS])
+        names = _declared(article) & shared
+        if article.meta.type == "known-error":
+            names |= frozenset(name for name in shared if "_" not in name)
+        citation = _cite_signature(article, names) if names and article.meta.type not in PLAYBOOK_TYPES else None
+        if citation is not None:
+            found.append(_known_error(article, names, citation))
+    found.sort(key=lambda error: (place.get(error.path, len(place)), -len(error.signatures), error.path))
+    return tuple(found[:MAX_KNOWN_ERRORS])
 
 
 def triage(assistant: Assistant, question: Question, scope: Scope, *, window: TicketWindow | None = None) -> Triage:
@@ -234,7 +238,7 @@ def _sharing(
     shared: dict[int, set[str]] = {}
     for signature in telling(signatures):
         rows = snapshot.signatures.get(signature, [])
-        if len(rows) <= max(3, _COMMON_SHARE * len(cards)):
+        if len(rows) <= max(_FEW, _COMMON_SHARE * len(cards)):
             for row in rows:
                 shared.setdefault(row, set()).add(signature)
     for row, names in sorted(shared.items()):
@@ -283,14 +287,14 @@ def _declared(article: Article) -> frozenset[str]:
     return telling(signature_key(signature) for signature in extract_signatures(codes))
 
 
-def _cite_signature(article: Article, signatures: Sequence[str]) -> Citation | None:
+def _cite_signature(article: Article, signatures: frozenset[str]) -> Citation | None:
     """The first block of the article that holds one of `signatures`."""
     for section in article.sections:
         for block in section.blocks:
             text = article.source.text[block.start : block.end]
             held = {signature_key(signature) for signature in extract_signatures(text)}
             if held.intersection(signatures):
-                return make_snippet(article, section, block.start, block.end, frozenset()).citation
+                return cite_block(article, section, block)
     return None
 
 

@@ -6,6 +6,7 @@ Pure; the caller hands in the window of recent tickets and the time.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -23,6 +24,10 @@ SAME_SYMPTOM_COSINE = 0.65
 """Near enough to count towards a burst, where one chance pair does no harm."""
 MAX_DUPLICATES = 5
 
+_ANY_FAILURE = re.compile(
+    r"(?:type|value|key|index|attribute|runtime|name|syntax|reference|range|assertion|io|os|socket|http)(?:error|exception)"
+    r"|nullpointerexception|illegal(?:argument|state)exception|error [45]\d\d|smtp 2\.\d+\.\d+"
+)
 _TELLING = (SignatureKind.TEMPLATE, SignatureKind.CODE, SignatureKind.EXCEPTION)
 
 
@@ -175,9 +180,16 @@ def poisson_tail(count: int, expected: float) -> float:
 
 
 def telling(signatures: Iterable[str]) -> frozenset[str]:
-    """Those signatures that name one failure: error codes, exceptions and log lines, but no status or header name."""
+    """Those signatures that name one failure: error codes, exceptions and log lines, but no status or header name.
+
+    Exceptions that every program of a language throws name none either, nor do statuses written as `error 404`.
+    """
     starts = tuple(f"{kind.value}: " for kind in _TELLING)
-    return frozenset(signature for signature in signatures if signature.startswith(starts))
+    return frozenset(
+        signature
+        for signature in signatures
+        if signature.startswith(starts) and not _ANY_FAILURE.fullmatch(signature.partition(": ")[2])
+    )
 
 
 def name_signatures(signatures: Iterable[str]) -> str:

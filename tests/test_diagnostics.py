@@ -106,6 +106,15 @@ def test_a_thing_that_two_articles_ask_for_is_listed_once(tmp_path: Path) -> Non
     assert cited == [("Error on screen", "runbooks/login.md"), ("Start", "runbooks/login.md")]
 
 
+def test_the_label_says_what_is_meant_and_the_rest_only_explains(tmp_path: Path) -> None:
+    body = "## Evidence to collect\n\n- Endpoint id: and its state at the time of the last change\n- Start: in UTC\n"
+    items = compare_diagnostics(Question("it fails"), [article(tmp_path, body)]).items
+    assert [(item.label, item.missing) for item in items] == [
+        ("Endpoint id", (Detail.OBJECT_ID,)),
+        ("Start", (Detail.TIME,)),
+    ]
+
+
 def test_without_articles_there_is_nothing_to_ask() -> None:
     assert compare_diagnostics(Question("it does not work"), []) == Diagnostics()
 

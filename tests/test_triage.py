@@ -93,6 +93,22 @@ def test_an_article_that_only_mentions_the_error_is_no_known_error(assistant: De
     assert "KB-1003" not in {error.article_id for error in made.known_errors}
 
 
+def test_known_errors_stand_in_the_order_of_the_answer_and_runbooks_are_none(source: Path, index_dir: Path) -> None:
+    for name, kind, codes in (
+        ("z-first", "troubleshooting", "[ECONNRESET]"),
+        ("a-second", "how-to", "[ECONNRESET]"),
+        ("runbook", "runbook", "[ECONNRESET]"),
+        ("undeclared", "how-to", "[]"),
+    ):
+        words = "the socket hangs up after lunch" if name == "z-first" else "widgets"
+        front = f"type: {kind}\nerror_codes: {codes}"
+        write_article(source, f"{name}.md", f"The read fails with ECONNRESET. {words}\n", title=words, front=front)
+    build(source, index_dir)
+    assistant = DecidedAssistant(index_dir, FakeEmbedder())
+    made = triage(assistant, Question("ECONNRESET the socket hangs up after lunch"), INTERNAL)
+    assert [error.path for error in made.known_errors] == ["z-first.md", "a-second.md"]
+
+
 def test_without_a_trusted_answer_only_what_stands_by_itself_is_said(assistant: DecidedAssistant) -> None:
     made = triage(assistant, Question(f"{UNCOVERED}: all users get error 500"), INTERNAL)
     assert (made.components, made.tags, made.playbook, made.diagnostics.items) == ((), (), None, ())

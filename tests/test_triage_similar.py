@@ -13,6 +13,7 @@ from service.triage_similar import (
     RecentTicket,
     find_burst,
     find_duplicates,
+    name_signatures,
     poisson_tail,
     telling,
 )
@@ -57,6 +58,20 @@ def test_the_same_exact_error_needs_less_likeness_but_some() -> None:
 def test_a_status_alone_names_no_failure() -> None:
     assert telling({ORA, HTTP, "identifier: set-cookie", "exit code 1"}) == {ORA}
     assert ids({HTTP}, ticket("other", 0.6, signatures=frozenset({HTTP}))) == []
+
+
+@pytest.mark.parametrize(
+    "signature",
+    ["exception: typeerror", "exception: nullpointerexception", "error code: error 404", "error code: smtp 2.0.0"],
+)
+def test_what_any_program_may_say_names_no_failure(signature: str) -> None:
+    assert telling({signature, "exception: chunkloaderror"}) == {"exception: chunkloaderror"}
+
+
+def test_a_reason_names_codes_rather_than_whole_lines() -> None:
+    line = "log line: error: could not resolve the name"
+    assert name_signatures({ORA, line}) == "ora-12154"
+    assert name_signatures({line}) == "error: could not resolve the name"
 
 
 def test_closed_tickets_are_no_duplicates_but_declared_incidents_are_and_come_first() -> None:
