@@ -9,6 +9,8 @@ KBError
 ├── ModelError          embedding weights missing or altered
 ├── DatasetError        an evaluation data set or history cannot be read
 ├── SettingsError       the configuration contradicts itself
+├── SourceError         a foreign knowledge base cannot be read at all
+├── PageError           one page of a foreign knowledge base cannot be taken over
 ├── InputError          a query or ticket that cannot be answered as it is
 └── NotFound            no such article in the caller's scope
 """
@@ -62,6 +64,14 @@ class DatasetError(KBError):
 
 class SettingsError(KBError):
     """The configuration contradicts itself."""
+
+
+class SourceError(KBError):
+    """A foreign knowledge base cannot be read: address, credentials, export file or settings. Nothing was imported."""
+
+
+class PageError(KBError):
+    """One page of a foreign knowledge base cannot be taken over. The message is the reason, without the page's name."""
 
 
 class InputError(KBError):
