@@ -34,7 +34,7 @@ def authorization(config: ConnectorConfig, scheme: str) -> dict[str, str]:
         return {"Authorization": token}
     if ":" in token:
         return {"Authorization": f"Basic {base64.b64encode(token.encode()).decode()}"}
-    return {"Authorization": f"{scheme} {token}"}
+    return {"Authorization": f"{scheme}{token}" if scheme.endswith("=") else f"{scheme} {token}"}
 
 
 def signed_or_bearer(config: ConnectorConfig) -> tuple[dict[str, str], str]:

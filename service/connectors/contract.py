@@ -5,7 +5,7 @@ request -> verify -> parse -> Event -> (queue, assistant) -> Note -> render -> O
 A connector never does I/O. `service.intake` receives, queues, answers and delivers; it knows no vendor by name.
 
 What intake does with an `Event`:
-- `immediate` is set: the HTTP answer is 200 with that body; else 202 with intake's own.
+- `immediate` is not None, whatever the kind: the HTTP answer is 200 with that body; else 202 with intake's own.
 - the connector `answers_in_response` and the kind is QUESTION: the HTTP answer is 200 with `render_immediate(...)`.
 - the scope of the search is `event.audience`, and `note.public = is_public_reply(event, config)`.
 - `replay_key` was seen under another `delivery_id`: the delivery is a replay.

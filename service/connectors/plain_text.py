@@ -23,6 +23,7 @@ _QUOTE_IDS = frozenset({"divRplyFwdMsg", "appendonsend"})
 _MAX_UNCLOSED = 100
 _HTML_PART = re.compile(r"<!--|<(?P<slash>/?)(?P<name>[!?A-Za-z][A-Za-z0-9:-]*)(?P<attributes>[^<>]*)>|[^<]+|<")
 _MAX_HTML_CHARS = 500_000
+_LOOKS_LIKE_HTML = re.compile(r"</?(?:p|div|br|span|ul|ol|li|table|pre|h[1-6])\b[^<>]*>", re.IGNORECASE)
 _SLACK_LINK = re.compile(r"<([^<>|]*)(?:\|([^<>]*))?>")
 _WIKI_LINK = re.compile(r"\[([^|\[\]\n]*)\|([^|\[\]\n]*)(?:\|[^\[\]\n]*)?\]")
 _WIKI_BLOCK = re.compile(r"\{(?:code|noformat|quote|panel|color)(?::[^{}\n]*)?\}")
@@ -55,6 +56,11 @@ def html_to_text(markup: str, drop_quotes: bool = False) -> str:
         else:
             reader.open_tag(name, part["attributes"])
     return reader.text()
+
+
+def any_to_text(text: str) -> str:
+    """The text of a field that holds HTML at some installations and plain text at others."""
+    return html_to_text(text) if _LOOKS_LIKE_HTML.search(text) else clean_text(text)
 
 
 def slack_to_text(mrkdwn: str) -> str:

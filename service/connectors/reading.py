@@ -15,7 +15,7 @@ JSON_TYPE = "application/json"
 MAX_TEXT_CHARS = 20_000
 """Longer texts are cut: the symptom stands at the beginning, the rest is attachments and logs."""
 MAX_ID_CHARS = 200
-_MAX_TAGS = 50
+_MAX_ITEMS = 50
 _ID = re.compile(r"[\x21-\x7e]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _YES = frozenset({"yes", "true", "on", "1"})
@@ -52,6 +52,11 @@ def list_at(data: Mapping[str, Any], *path: str) -> Sequence[Any]:
     return value if isinstance(value, list) else []
 
 
+def objects_at(data: Mapping[str, Any], *path: str) -> list[Mapping[str, Any]]:
+    """The objects in the list at `path`."""
+    return [item for item in list_at(data, *path)[:_MAX_ITEMS] if isinstance(item, dict)]
+
+
 def text_at(data: Mapping[str, Any], *path: str) -> str:
     """The text or number at `path` as clean text, empty if there is none."""
     value = _value_at(data, path)
@@ -74,13 +79,13 @@ def texts_at(data: Mapping[str, Any], *path: str) -> list[str]:
     """The texts of the list at `path`; a text with spaces or commas counts as a list of words."""
     value = _value_at(data, path)
     items = re.split(r"[\s,]+", value) if isinstance(value, str) else value if isinstance(value, list) else []
-    return [clean_text(item)[:MAX_ID_CHARS] for item in items[:_MAX_TAGS] if isinstance(item, str) and item.strip()]
+    return [clean_text(item)[:MAX_ID_CHARS] for item in items[:_MAX_ITEMS] if isinstance(item, str) and item.strip()]
 
 
 def labels_at(data: Mapping[str, Any], *path: str) -> dict[str, str]:
     """The object of texts and numbers at `path`, as clean text."""
     given = object_at(data, *path)
-    named = ((clean_text(name), text_at(given, name)) for name in list(given)[:_MAX_TAGS])
+    named = ((clean_text(name), text_at(given, name)) for name in list(given)[:_MAX_ITEMS])
     return {name: text for name, text in named if text}
 
 

@@ -3,14 +3,34 @@
 from __future__ import annotations
 
 from indexer.errors import SettingsError
+from service.connectors.alertmanager import Alertmanager
 from service.connectors.contract import Connector, ConnectorConfig
+from service.connectors.email import Email
 from service.connectors.generic import Generic
+from service.connectors.github import GitHub
+from service.connectors.gitlab import GitLab
+from service.connectors.jira import Jira
+from service.connectors.opsgenie import Opsgenie
+from service.connectors.pagerduty import PagerDuty
+from service.connectors.servicenow import ServiceNow
+from service.connectors.slack import Slack
+from service.connectors.teams import Teams
 from service.connectors.zendesk import Zendesk
 
 CONNECTORS: dict[str, Connector] = {
     connector.name: connector
     for connector in (
         Zendesk(),
+        ServiceNow(),
+        Jira(),
+        GitHub(),
+        GitLab(),
+        Slack(),
+        Teams(),
+        PagerDuty(),
+        Opsgenie(),
+        Alertmanager(),
+        Email(),
         Generic(),
     )
 }

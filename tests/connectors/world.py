@@ -65,12 +65,95 @@ def sign_webhook(body: bytes, now_s: float = NOW_S, secret: str = WHSEC) -> dict
     return {"webhook-id": "msg_1", "webhook-timestamp": stamp, "webhook-signature": f"v1,{signature}"}
 
 
+def sign_slack(body: bytes, now_s: float = NOW_S, secret: str = SECRET) -> dict[str, str]:
+    stamp = str(int(now_s))
+    signature = mac(secret.encode(), b"v0:" + stamp.encode() + b":" + body).hex()
+    return {"x-slack-request-timestamp": stamp, "x-slack-signature": f"v0={signature}"}
+
+
+def sign_teams(body: bytes, now_s: float = NOW_S, secret: str = TEAMS_SECRET) -> dict[str, str]:
+    return {"authorization": f"HMAC {base64.b64encode(mac(base64.b64decode(secret), body)).decode()}"}
+
+
+def _hex_signer(header: str, prefix: str) -> Callable[[bytes, float, str], dict[str, str]]:
+    return lambda body, now_s, secret: {header: prefix + mac(secret.encode(), body).hex()}
+
+
+def send_token(body: bytes, now_s: float = NOW_S, secret: str = TOKEN) -> dict[str, str]:
+    return {"authorization": f"Bearer {secret}"}
+
+
+def send_gitlab_token(body: bytes, now_s: float = NOW_S, secret: str = TOKEN) -> dict[str, str]:
+    return {"x-gitlab-token": secret}
+
+
 VENDORS: dict[str, Vendor] = {
     "zendesk": Vendor(
         sign_zendesk,
         ConnectorConfig(secrets=(SECRET,), base_url="https://example.zendesk.com", token="bot@example.com/token:key"),
         has_timestamp=True,
         unknown_event=({}, {"type": "zen:event-type:user.created", "id": "e"}),
+    ),
+    "servicenow": Vendor(
+        sign_webhook,
+        ConnectorConfig(secrets=(WHSEC,), base_url="https://example.service-now.com", token="kb:password"),
+        has_timestamp=True,
+        unknown_event=({}, {"type": "record.deleted", "data": {"table": "incident"}}),
+    ),
+    "jira": Vendor(
+        _hex_signer("x-hub-signature", "sha256="),
+        ConnectorConfig(secrets=(SECRET,), base_url="https://example.atlassian.net", token="bot@example.com:key"),
+        unknown_event=({}, {"webhookEvent": "sprint_started"}),
+    ),
+    "github": Vendor(
+        _hex_signer("x-hub-signature-256", "sha256="),
+        ConnectorConfig(secrets=(SECRET,), token="a-token"),
+        unknown_event=({"x-github-event": "push"}, {"repository": {"full_name": "octo/kb"}}),
+    ),
+    "gitlab": Vendor(
+        send_gitlab_token,
+        ConnectorConfig(secrets=(TOKEN,), token="a-token"),
+        signs_body=False,
+        unknown_event=({}, {"object_kind": "push", "project": {"id": 1}}),
+    ),
+    "slack": Vendor(
+        sign_slack,
+        ConnectorConfig(secrets=(SECRET,), token="xoxb-token"),
+        has_timestamp=True,
+        unknown_event=({}, {"type": "event_callback", "event_id": "Ev1", "event": {"type": "message"}}),
+    ),
+    "teams": Vendor(
+        sign_teams,
+        ConnectorConfig(secrets=(TEAMS_SECRET,)),
+        unknown_event=({}, {"type": "conversationUpdate", "id": "1", "conversation": {"id": "19:x"}}),
+    ),
+    "pagerduty": Vendor(
+        _hex_signer("x-pagerduty-signature", "v1="),
+        ConnectorConfig(secrets=(SECRET,), token="a-key", options={"from_email": "kb@example.com"}),
+        unknown_event=({}, {"event": {"id": "E1", "event_type": "service.created"}}),
+    ),
+    "opsgenie": Vendor(
+        send_token,
+        ConnectorConfig(secrets=(TOKEN,), token="a-key"),
+        signs_body=False,
+        unknown_event=({}, {"action": "Dance", "alert": {"alertId": "a-1"}}),
+    ),
+    "alertmanager": Vendor(
+        send_token,
+        ConnectorConfig(secrets=(TOKEN,), base_url="https://chat.example.com/hooks/1"),
+        signs_body=False,
+        unknown_event=({}, {"version": "3", "groupKey": "g"}),
+    ),
+    "email": Vendor(
+        sign_webhook,
+        ConnectorConfig(
+            secrets=(WHSEC,),
+            base_url="https://mail.example.com/send",
+            token=WHSEC,
+            options={"from_address": "kb@example.com", "team_address": "team@example.com"},
+        ),
+        content_type="message/rfc822",
+        has_timestamp=True,
     ),
     "generic": Vendor(
         sign_webhook,
@@ -92,7 +175,7 @@ class Fixture:
     @property
     def body(self) -> bytes:
         if "body_text" in self.data:
-            return "".join(self.data["body_text"]).encode()
+            return "\n".join(self.data["body_text"]).encode(self.data.get("body_charset", "utf-8"))
         return json.dumps(self.data["body"], ensure_ascii=False).encode()
 
     @property
@@ -103,7 +186,11 @@ class Fixture:
 
     def inbound(self, body: bytes | None = None, now_s: float = NOW_S) -> Inbound:
         sent = self.body if body is None else body
-        return signed(self.vendor, sent, now_s, self.data.get("headers", {}))
+        inbound = signed(self.vendor, sent, now_s, self.data.get("headers", {}))
+        if self.data.get("sign") != "webhook":
+            return inbound
+        headers = {name: value for name, value in inbound.headers.items() if name != "x-gitlab-token"}
+        return replace(inbound, headers={**headers, **sign_webhook(sent, now_s)})
 
 
 def signed(vendor: str, body: bytes, now_s: float = NOW_S, headers: Mapping[str, str] | None = None) -> Inbound:
@@ -124,6 +211,8 @@ def load_fixtures() -> list[Fixture]:
 def event_json(event: Event) -> dict[str, Any]:
     """An event as fixtures write it: what is empty is left out, and a replay key is only said to be there."""
     given = {name: value for name, value in asdict(event).items() if value not in ("", {}, None)}
+    if event.immediate is not None:
+        given["immediate"] = event.immediate
     if given.get("replay_key"):
         given["replay_key"] = "<digest>"
     if given.get("delivery_id", "").startswith("sha256-"):
