@@ -184,11 +184,21 @@ def find_known_errors(answer: Answer, known: Iterable[tuple[Article, frozenset[s
     return tuple(found[:MAX_KNOWN_ERRORS])
 
 
-def triage(assistant: Assistant, question: Question, scope: Scope, *, window: TicketWindow | None = None) -> Triage:
+def triage(
+    assistant: Assistant,
+    question: Question,
+    scope: Scope,
+    *,
+    answer: Answer | None = None,
+    vector: Vectors | None = None,
+    window: TicketWindow | None = None,
+) -> Triage:
     """Triage `question` with what the assistant's index knows.
 
     Args:
         scope: the caller's; must open internal articles.
+        answer: the assistant's answer in this scope, where the caller has it already.
+        vector: as `question_vectors` gives it, where the caller has it already.
         window: recent tickets; without `now_s` the time is now.
 
     Raises:
@@ -196,12 +206,13 @@ def triage(assistant: Assistant, question: Question, scope: Scope, *, window: Ti
     """
     if Audience.INTERNAL not in scope.audiences:
         raise ValueError("triage is made of internal articles and other people's tickets: no public caller gets it")
-    wide = Question(question.text, question.title, max(question.limit, _LOOKED_AT))
-    answer = assistant.answer(wide, scope)
+    if answer is None:
+        answer = assistant.answer(Question(question.text, question.title, max(question.limit, _LOOKED_AT)), scope)
     article_of = _reader(assistant, scope)
     snapshot = assistant.snapshot
     history = _history(snapshot)
-    vector = question_vectors(assistant, [question])[0] if history is not None or window is not None else None
+    if vector is None and (history is not None or window is not None):
+        vector = question_vectors(assistant, [question])[0]
     if window is not None and not window.now_s:
         window = TicketWindow(window.recent, window.own_id, time.time())
     return triage_ticket(

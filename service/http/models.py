@@ -10,6 +10,7 @@ from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
 
 from indexer.store import ArticleCard
 from service.answers import MAX_QUERY_CHARS, MAX_RESULTS, Answer, Question, Snippet
+from service.triage import Triage
 
 
 def _encodable(text: str) -> str:
@@ -107,14 +108,19 @@ class AnswerBody(Answer):
 
 @dataclass(frozen=True, slots=True)
 class TicketAnswerBody(AnswerBody):
-    """The same answer, and a note in Markdown with its citations, ready for the ticket's internal side."""
+    """The same answer, a note in Markdown with its citations, ready for the ticket's internal side, and triage.
+
+    `triage` is for the team: null for public callers, whatever there would be to say.
+    """
 
     internal_note: str
+    triage: Triage | None
 
     @classmethod
-    def with_note(cls, body: AnswerBody, note: str) -> TicketAnswerBody:
-        """`body` and its note."""
-        return cls(**{field.name: getattr(body, field.name) for field in fields(AnswerBody)}, internal_note=note)
+    def with_note(cls, body: AnswerBody, note: str, triage: Triage | None) -> TicketAnswerBody:
+        """`body`, its note and its triage."""
+        values = {field.name: getattr(body, field.name) for field in fields(AnswerBody)}
+        return cls(**values, internal_note=note, triage=triage)
 
 
 class ArticleSummary(BaseModel):

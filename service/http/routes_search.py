@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 
-from service.answers import MAX_QUERY_CHARS, MAX_RESULTS, Question, Snippet
+from service.answers import MAX_QUERY_CHARS, MAX_RESULTS, Answer, Question, Snippet
 from service.http.caching import answer_tag, is_current
 from service.http.links import citation_url, links_within
 from service.http.models import (
@@ -23,6 +23,7 @@ from service.http.security import Caller
 from service.http.services import Services, caller_of, services_of
 from service.notes import write_note
 from service.rendering import links_are_open
+from service.triage import Triage, triage
 
 router = APIRouter(prefix="/v1", tags=["answers"])
 
@@ -93,7 +94,7 @@ async def search_text(
 @router.post(
     "/tickets/suggest",
     operation_id="suggestForTicket",
-    responses=_answered({**ANSWER_EXAMPLE, "internal_note": "**Suggested articles** (83% sure)\n…"}),
+    responses=_answered({**ANSWER_EXAMPLE, "internal_note": "**Suggested articles** (83% sure)\n…", "triage": None}),
     summary="Suggest articles for a ticket",
 )
 async def suggest_for_ticket(
@@ -103,8 +104,20 @@ async def suggest_for_ticket(
     services: Annotated[Services, Depends(services_of)],
     caller: Annotated[Caller, Depends(caller_of)],
 ) -> TicketAnswerBody:
-    """The same answer, and a Markdown note for the ticket's internal side."""
+    """The same answer, a Markdown note for the ticket's internal side, and for the team triage."""
     response.headers["Cache-Control"] = "no-store"
-    answer = await ask(services, caller, body.question(), body.products)
+    question = body.question()
+    answer = await ask(services, caller, question, body.products)
     base = str(request.base_url).rstrip("/")
-    return TicketAnswerBody.with_note(answer, write_note(answer, lambda citation: base + citation_url(citation)))
+    note = write_note(answer, lambda citation: base + citation_url(citation))
+    return TicketAnswerBody.with_note(answer, note, await triage_for(services, caller, question, body.products, answer))
+
+
+async def triage_for(
+    services: Services, caller: Caller, question: Question, products: list[str], answer: Answer
+) -> Triage | None:
+    """Triage for the team; None for everybody else. Raises ProblemError as `ask`."""
+    if not caller.is_internal:
+        return None
+    assistant, scope = services.library.assistant, caller.scope(products)
+    return await services.pool.run(lambda: triage(assistant, question, scope, answer=answer))
