@@ -26,7 +26,7 @@ from indexer.embedding import (
     count_with,
     load_default_tokenizer,
 )
-from indexer.onnx_model import RECIPE, write_int8_model
+from indexer.onnx_model import GRAPH_FILE, RECIPE, WORDS_FILE, write_int8_model
 
 _TOKENS_PER_BATCH = 512
 """Batches hold about this many tokens. The products are bound by arithmetic from 16 tokens up, so larger batches gain
@@ -39,9 +39,10 @@ class OnnxEmbedder:
     A text's vector does not depend on what else it is embedded with, up to the last bits of float32.
     """
 
-    def __init__(self, model_file: Path, threads: int = 0) -> None:
+    def __init__(self, model_dir: Path, threads: int = 0) -> None:
         """
         Args:
+            model_dir: what `exported_model` gives.
             threads: batches that one call runs at a time; 0 for one on each core. A batch is never spread over cores:
                 two batches side by side finish sooner than two threads that wait for each other in every product.
         """
@@ -50,10 +51,11 @@ class OnnxEmbedder:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(str(model_file), options, providers=["CPUExecutionProvider"])
+        graph = str(model_dir / GRAPH_FILE)
+        self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        self._words = np.load(model_dir / WORDS_FILE, mmap_mode="r", allow_pickle=False)
         self._tokenizer = load_default_tokenizer()
-        self._counter = load_default_tokenizer()
-        self._counter.no_truncation()
+        self._tokenizer.no_truncation()
         self._fingerprint = Fingerprint(
             DEFAULT_MODEL, DEFAULT_WEIGHTS_SHA256, Precision.INT8, 384, DEFAULT_MAX_TOKENS, RECIPE
         )
@@ -71,14 +73,14 @@ class OnnxEmbedder:
         return self._fingerprint
 
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        return count_with(self._counter, texts)
+        return count_with(self._tokenizer, texts)
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Unit vectors in the order of `texts`. Runs length-sorted batches, so short texts pay for no padding."""
         vectors = np.empty((len(texts), self._fingerprint.dimensions), np.float32)
         if not texts:
             return vectors
-        rows = [encoding.ids for encoding in self._tokenizer.encode_batch_fast(list(texts))]
+        rows = [_cut(encoding.ids) for encoding in self._tokenizer.encode_batch_fast(list(texts))]
         batches = plan_batches([len(row) for row in rows], _TOKENS_PER_BATCH)
 
         def run(batch: list[int]) -> None:
@@ -99,7 +101,7 @@ class OnnxEmbedder:
         for number, tokens in enumerate(rows):
             ids[number, : len(tokens)] = tokens
             mask[number, : len(tokens)] = 1
-        pooled: Vectors = self._session.run(None, {"input_ids": ids, "attention_mask": mask})[0]
+        pooled: Vectors = self._session.run(None, {"words": self._words[ids], "attention_mask": mask})[0]
         pooled /= np.linalg.norm(pooled, axis=1, keepdims=True)
         return pooled
 
@@ -108,6 +110,11 @@ class OnnxEmbedder:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="embed")
             return self._pool
+
+
+def _cut(tokens: list[int]) -> list[int]:
+    """At most as many tokens as the model reads, the last of them the separator as always."""
+    return tokens if len(tokens) <= DEFAULT_MAX_TOKENS else [*tokens[: DEFAULT_MAX_TOKENS - 1], tokens[-1]]
 
 
 def plan_batches(lengths: Sequence[int], limit: int) -> list[list[int]]:
@@ -125,15 +132,22 @@ def plan_batches(lengths: Sequence[int], limit: int) -> list[list[int]]:
 
 
 def exported_model() -> Path:
-    """Path of the int8 model for the pinned weights; exports it on first use.
+    """Folder of the int8 model for the pinned weights; exports it on first use.
 
-    The file appears by an atomic rename, so a crash or a second process never leaves half a model.
+    The folder appears by an atomic rename, so a crash or a second process never leaves half a model.
     """
-    target = _cache_dir() / f"{DEFAULT_MODEL}-{DEFAULT_WEIGHTS_SHA256[:16]}-{RECIPE}.onnx"
-    if not target.is_file():
+    target = _cache_dir() / f"{DEFAULT_MODEL}-{DEFAULT_WEIGHTS_SHA256[:16]}-{RECIPE}"
+    if not target.is_dir():
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as scratch:
-            _export(Path(scratch)).replace(target)
+            ready = Path(scratch) / "model"
+            ready.mkdir()
+            _export(ready)
+            try:
+                ready.rename(target)
+            except OSError:
+                if not target.is_dir():  # another process was first
+                    raise
     return target
 
 
@@ -142,7 +156,5 @@ def _cache_dir() -> Path:
     return (Path(configured) if configured else Path.home() / ".cache") / "symptom-kb"
 
 
-def _export(scratch: Path) -> Path:
-    file = scratch / "int8.onnx"
-    write_int8_model(checked_model_dir() / "model.safetensors", file)
-    return file
+def _export(folder: Path) -> None:
+    write_int8_model(checked_model_dir() / "model.safetensors", folder)

@@ -4,7 +4,8 @@ Every matrix product with weights runs in int8: weights per output column, activ
 from that token alone, so a text's vector does not depend on what else is in its batch, and queries that are embedded
 together get the answers that they would get alone. Scheme: symmetric quantisation around 128, scale = largest magnitude
 / 127 (as in Dettmers et al. 2022, LLM.int8(), without its outlier split, which a model of this size does not need).
-Attention, layer norms and GELU run in fp32, fused; the word table is kept in fp16.
+Attention, layer norms and GELU run in fp32, fused. The word table, two thirds of the model, stays outside the graph in
+fp16, where it can be memory-mapped: only the rows that are used come into memory, and processes share them.
 """
 
 from __future__ import annotations
@@ -30,21 +31,27 @@ _OPSET = 17
 Weights = dict[str, NDArray[Any]]
 
 
-def write_int8_model(weights_file: Path, target: Path) -> None:
-    """Write the graph for the MiniLM weights in `weights_file` (safetensors) to `target`.
+GRAPH_FILE, WORDS_FILE = "graph.onnx", "words.npy"
 
-    Inputs: `input_ids` and `attention_mask`, both int64 (batch, tokens). Output: `pooled`, float32 (batch, dimensions),
-    the mean of the token states under the mask, not yet of unit length.
+
+def write_int8_model(weights_file: Path, folder: Path) -> None:
+    """Write graph and word table for the MiniLM weights in `weights_file` (safetensors) into `folder`.
+
+    The table: float16 (vocabulary, dimensions). Inputs of the graph: `words`, the table's rows for a batch, float16
+    (batch, tokens, dimensions), and `attention_mask`, int64 (batch, tokens). Output: `pooled`, float32 (batch,
+    dimensions), the mean of the token states under the mask, not yet of unit length.
     """
     import onnx
     from safetensors.numpy import load_file
 
-    graph = _Graph(load_file(weights_file))
+    weights = load_file(weights_file)
+    np.save(folder / WORDS_FILE, weights.pop("embeddings.word_embeddings.weight").astype(np.float16))
+    graph = _Graph(weights)
     state = graph.embeddings()
     for layer in range(_LAYERS):
         state = graph.encoder_layer(f"encoder.layer.{layer}.", state)
     graph.pool(state)
-    onnx.save(graph.model(), str(target))
+    onnx.save(graph.model(), str(folder / GRAPH_FILE))
 
 
 class _Graph:
@@ -56,6 +63,7 @@ class _Graph:
         self._helper = helper
         self._tensor = numpy_helper.from_array
         self._weights = weights
+        self._width = weights["embeddings.LayerNorm.weight"].shape[0]
         self._nodes: list[Any] = []
         self._constants: list[Any] = []
         self._count = 0
@@ -66,11 +74,10 @@ class _Graph:
 
     def embeddings(self) -> str:
         """Word, position and (always the first) token type, normalised: (batch, tokens, dimensions)."""
-        words = self._constant(self._weights["embeddings.word_embeddings.weight"].astype(np.float16))
         places = self._weights["embeddings.position_embeddings.weight"]
         table = self._constant(places + self._weights["embeddings.token_type_embeddings.weight"][:1])
-        found = self._add("Cast", self._add("Gather", words, "input_ids"), to=1)
-        width = self._add("Slice", self._add("Shape", "input_ids"), *self._integers([1], [2]))
+        found = self._add("Cast", "words", to=1)
+        width = self._add("Slice", self._add("Shape", "attention_mask"), *self._integers([1], [2]))
         here = self._add("Slice", table, self._integers([0])[0], width, self._integers([0])[0])
         summed = self._add("Add", found, here)
         scale, shift = self._named("embeddings.LayerNorm.weight"), self._named("embeddings.LayerNorm.bias")
@@ -113,11 +120,15 @@ class _Graph:
         """The whole as an ONNX model."""
         helper = self._helper
         shape = ["batch", "tokens"]
+        inputs = [
+            helper.make_tensor_value_info("words", 10, [*shape, self._width]),
+            helper.make_tensor_value_info("attention_mask", 7, shape),
+        ]
         graph = helper.make_graph(
             self._nodes,
             "all-MiniLM-L6-v2",
-            [helper.make_tensor_value_info(name, 7, shape) for name in ("input_ids", "attention_mask")],
-            [helper.make_tensor_value_info("pooled", 1, ["batch", "dimensions"])],
+            inputs,
+            [helper.make_tensor_value_info("pooled", 1, ["batch", self._width])],
             self._constants,
         )
         opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid(_DOMAIN, 1)]

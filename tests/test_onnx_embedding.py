@@ -51,15 +51,14 @@ def test_the_export_appears_at_once_and_is_kept(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("KB_MODEL_CACHE", str(tmp_path))
     calls: list[Path] = []
 
-    def export(scratch: Path) -> Path:
-        calls.append(scratch)
-        (scratch / "half.onnx").write_bytes(b"model")
-        return scratch / "half.onnx"
+    def export(folder: Path) -> None:
+        calls.append(folder)
+        (folder / "graph.onnx").write_bytes(b"model")
 
     monkeypatch.setattr(onnx_embedding, "_export", export)
     first, second = onnx_embedding.exported_model(), onnx_embedding.exported_model()
     assert first == second
-    assert first.read_bytes() == b"model"
+    assert (first / "graph.onnx").read_bytes() == b"model"
     assert first.is_relative_to(tmp_path)
     assert len(calls) == 1
     assert list(first.parent.iterdir()) == [first]
@@ -68,11 +67,25 @@ def test_the_export_appears_at_once_and_is_kept(tmp_path: Path, monkeypatch: pyt
 def test_a_failed_export_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KB_MODEL_CACHE", str(tmp_path))
 
-    def export(scratch: Path) -> Path:
-        (scratch / "half.onnx").write_bytes(b"half")
+    def export(folder: Path) -> None:
+        (folder / "graph.onnx").write_bytes(b"half")
         raise OSError("disk full")
 
     monkeypatch.setattr(onnx_embedding, "_export", export)
     with pytest.raises(OSError, match="disk full"):
         onnx_embedding.exported_model()
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def test_two_processes_may_export_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KB_MODEL_CACHE", str(tmp_path))
+
+    def export(folder: Path) -> None:
+        (folder / "graph.onnx").write_bytes(b"mine")
+        other = folder.parent.parent / onnx_embedding.exported_model.__name__
+        if not other.exists():
+            other.mkdir()
+            (onnx_embedding.exported_model() / "graph.onnx").write_bytes(b"the other's")
+
+    monkeypatch.setattr(onnx_embedding, "_export", export)
+    assert (onnx_embedding.exported_model() / "graph.onnx").read_bytes() == b"the other's"
