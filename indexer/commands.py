@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from indexer.errors import InputError, KBError
+from indexer.importing.commands import app as import_app
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from indexer.building import BuildReport
 
 app = typer.Typer()
+app.add_typer(import_app, name="import")
 
 DEFAULT_SOURCE = Path("kb_articles")
 DEFAULT_INDEX = Path("var/index")
