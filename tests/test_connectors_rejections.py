@@ -6,7 +6,7 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from indexer.errors import SettingsError
@@ -116,12 +116,14 @@ JSON = st.recursive(
 
 
 @each_vendor
+@settings(max_examples=25)
 @given(body=st.binary(max_size=200), headers=st.dictionaries(st.text(max_size=20), st.text(max_size=20), max_size=4))
 def test_arbitrary_bytes_raise_nothing_but_rejected(name: str, body: bytes, headers: dict[str, str]) -> None:
     _is_event_or_rejected(name, signed(name, body, headers=headers))
 
 
 @pytest.mark.parametrize("name", sorted({fixture.vendor for fixture in WITH_JSON}))
+@settings(max_examples=40)
 @given(data=st.data())
 def test_any_value_in_a_documented_place_raises_nothing_but_rejected(name: str, data: st.DataObject) -> None:
     """The documented payload with one to three values replaced by anything at all."""

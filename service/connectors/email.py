@@ -146,4 +146,4 @@ def _reply_subject(title: str, is_public: bool) -> str:
 def _address(text: str) -> str:
     """The bare address in a header, empty unless it is one that cannot carry anything else."""
     address = parseaddr(text)[1]
-    return address if _ADDRESS.fullmatch(address) else ""
+    return address if address in text and _ADDRESS.fullmatch(address) else ""

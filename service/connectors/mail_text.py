@@ -50,13 +50,16 @@ def parse_mail(body: bytes) -> Message:
 
 
 def header(message: Message, name: str) -> str:
-    """A header as text: encoded words decoded, folding undone."""
-    raw = str(message.get(name, ""))[:_MAX_HEADER_CHARS]
+    """A header as text: encoded words decoded, folding undone, the first of several."""
+    raw = next((str(value) for key, value in message.raw_items() if key.lower() == name.lower()), "")
+    plain = _decode(raw[:_MAX_HEADER_CHARS].encode("utf-8", "surrogateescape"), "utf-8")
     try:
-        parts = decode_header(raw)
+        parts = decode_header(plain)
     except (HeaderParseError, ValueError, LookupError):
-        parts = [(raw, None)]
-    text = "".join(part if isinstance(part, str) else _decode(part, charset or "utf-8") for part, charset in parts)
+        parts = [(plain, None)]
+    text = "".join(
+        part if isinstance(part, str) else _decode(part, charset or "raw-unicode-escape") for part, charset in parts
+    )
     return clean_text(re.sub(r"\s+", " ", text))
 
 

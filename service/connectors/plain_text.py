@@ -94,7 +94,7 @@ def adf_to_text(document: Mapping[str, Any]) -> str:
         if isinstance(node, str):
             parts.append(node)
         elif isinstance(node, dict):
-            kind = node.get("type")
+            kind = _own_text(node, "type")
             inner = _adf_leaf(node, kind)
             children = node.get("content")
             stack.append("\n" if kind in _ADF_BLOCKS else "")
@@ -104,21 +104,25 @@ def adf_to_text(document: Mapping[str, Any]) -> str:
     return clean_text(re.sub(r"\n{3,}", "\n\n", "\n".join(lines)))
 
 
-def _adf_leaf(node: Mapping[str, Any], kind: Any) -> str:
+def _adf_leaf(node: Mapping[str, Any], kind: str) -> str:
     attributes = node.get("attrs")
     given = attributes if isinstance(attributes, dict) else {}
     match kind:
         case "text":
-            text = node.get("text")
-            return text if isinstance(text, str) else ""
+            return _own_text(node, "text")
         case "hardBreak":
             return "\n"
         case "inlineCard" | "blockCard" | "embedCard":
-            return str(given.get("url", ""))
+            return _own_text(given, "url")
         case "emoji":
-            return str(given.get("shortName", ""))
+            return _own_text(given, "shortName")
         case _:
             return ""
+
+
+def _own_text(node: Mapping[str, Any], name: str) -> str:
+    value = node.get(name)
+    return value if isinstance(value, str) else ""
 
 
 def _spell_slack(match: re.Match[str]) -> str:

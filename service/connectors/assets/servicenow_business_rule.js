@@ -1,6 +1,8 @@
 /*
  * ServiceNow business rule: sends new records and requesters' comments to symptom-kb, signed as Standard Webhooks 1.0.
- * Set it up as docs/connectors.md says: table incident, when async, on insert and update, global scope.
+ * Set it up as docs/connectors.md says: table incident, when async, on insert and update, global scope, and as Condition
+ *   current.operation() == 'insert' || current.comments.changes()
+ * The condition is evaluated when the record is saved; the script of an async rule runs later and cannot ask for changes.
  *
  * System properties it reads:
  *   symptom_kb.url     address of the service, such as https://kb.example.com/v1/intake/servicenow
@@ -62,7 +64,8 @@
   }
 
   var created = current.operation() === 'insert';
-  if (!created && !current.comments.changes()) {
+  var comment = created ? '' : newestComment();
+  if (!created && !comment) {
     return;
   }
 
@@ -75,7 +78,7 @@
       number: value('number'),
       short_description: value('short_description'),
       description: value('description'),
-      comment: created ? '' : newestComment(),
+      comment: comment,
       category: value('category'),
       subcategory: value('subcategory'),
       priority: display('priority'),

@@ -1,0 +1,311 @@
+"""Rules that hold across connectors: who may read an answer, what counts as the same delivery, where answers go."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import shutil
+import subprocess
+from importlib import resources
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from indexer.metadata import Audience
+from service.connectors.contract import Event, EventKind, Inbound, Rejected, RejectedReason
+from service.connectors.registry import CONNECTORS
+from tests.connectors.world import NOTE, NOW_S, VENDORS, WHSEC, Fixture, load_fixtures, outbound_json, signed
+
+ALL = {(fixture.vendor, fixture.name): fixture for fixture in load_fixtures()}
+
+
+def _event(fixture: Fixture, body: dict[str, Any] | None = None, **config: Any) -> Event:
+    used = dataclasses.replace(fixture.config, **config)
+    sent = fixture.body if body is None else json.dumps(body).encode()
+    inbound = fixture.inbound(sent)
+    CONNECTORS[fixture.vendor].verify(inbound, used)
+    return CONNECTORS[fixture.vendor].parse(inbound, used)
+
+
+@pytest.mark.parametrize("fixture", ALL.values(), ids=lambda fixture: f"{fixture.vendor}-{fixture.name}")
+def test_with_public_replies_off_nothing_public_is_written(fixture: Fixture) -> None:
+    """Even a note that claims to be public, made for an event that claims to be."""
+    config = dataclasses.replace(fixture.config, public_replies=False)
+    event = CONNECTORS[fixture.vendor].parse(fixture.inbound(), config)
+    if event.kind in {EventKind.IGNORED, EventKind.HANDSHAKE}:
+        return
+    forced = dataclasses.replace(event, audience=Audience.PUBLIC)
+    note = dataclasses.replace(NOTE, public=True)
+    for call in CONNECTORS[fixture.vendor].render(note, forced, config):
+        written = json.dumps(outbound_json(call))
+        assert '"public": true' not in written
+        assert '"comments"' not in written.replace('/comments"', "").replace("work_notes,comments", "")
+        assert '"to": ["tickets@example.org"]' not in written
+        assert not event.reply.get("public_place")
+
+
+@pytest.mark.parametrize("fixture", ALL.values(), ids=lambda fixture: f"{fixture.vendor}-{fixture.name}")
+def test_an_internal_note_is_never_written_where_the_public_reads(fixture: Fixture) -> None:
+    """Where public replies are on, a note that is not public stays an internal one, or is not written."""
+    config = dataclasses.replace(fixture.config, public_replies=True)
+    event = CONNECTORS[fixture.vendor].parse(fixture.inbound(), config)
+    if event.kind in {EventKind.IGNORED, EventKind.HANDSHAKE}:
+        return
+    for call in CONNECTORS[fixture.vendor].render(NOTE, event, config):
+        written = json.dumps(outbound_json(call))
+        assert '"public": true' not in written
+        assert '"internal": false' not in written or not event.reply.get("public_place")
+        assert "tickets@example.org" not in written
+
+
+@pytest.mark.parametrize("vendor", sorted(CONNECTORS))
+def test_every_answer_that_can_be_found_again_is_marked(vendor: str) -> None:
+    from service.connectors.marking import note_marker
+
+    for fixture in ALL.values():
+        if fixture.vendor != vendor or not fixture.data.get("calls"):
+            continue
+        event = CONNECTORS[vendor].parse(fixture.inbound(), fixture.config)
+        for call in CONNECTORS[vendor].render(NOTE, event, fixture.config)[:1]:
+            assert bool(call.lookup_url) == bool(call.idempotency_marker)
+            if call.idempotency_marker:
+                assert call.idempotency_marker == note_marker(event)
+                assert note_marker(event) in json.dumps(call.json)
+
+
+@pytest.mark.parametrize("private", [None, "false", 0, "no", {}, []])
+def test_a_github_repository_is_private_only_if_it_says_so(private: object) -> None:
+    fixture = ALL["github", "issue_opened_private_vouched"]
+    body = json.loads(fixture.body)
+    body["repository"]["private"] = private
+    event = _event(fixture, body)
+    assert event.kind is EventKind.IGNORED
+    assert _event(fixture, body, public_replies=True).audience is Audience.PUBLIC
+
+
+@pytest.mark.parametrize("level", [None, 20, "20", 99, True, {}])
+def test_a_gitlab_project_is_not_public_only_if_it_says_so(level: object) -> None:
+    fixture = ALL["gitlab", "issue_open_private"]
+    body = json.loads(fixture.body)
+    body["project"]["visibility_level"] = level
+    assert _event(fixture, body).kind is EventKind.IGNORED
+
+
+@pytest.mark.parametrize("shared", [None, True, "yes", 1])
+def test_a_slack_channel_is_our_own_only_if_slack_says_so(shared: object) -> None:
+    fixture = ALL["slack", "mention_in_thread_vouched"]
+    body = json.loads(fixture.body)
+    body["is_ext_shared_channel"] = shared
+    assert _event(fixture, body).audience is Audience.PUBLIC
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://hooks.slack.com.evil.example/x", "http://hooks.slack.com/x", "https://user@hooks.slack.com/x", "",
+        "https://169.254.169.254/latest", "file:///etc/passwd", "https://hooks.slack.com:8443/x", "https://[::1",
+    ],
+)  # fmt: skip
+def test_slack_answers_go_to_slack_alone(url: str) -> None:
+    form = {"command": "/kb", "text": "x", "trigger_id": "1", "channel_id": "C1", "response_url": url}
+    inbound = signed("slack", urlencode(form).encode(), headers={"content-type": "application/x-www-form-urlencoded"})
+    with pytest.raises(Rejected) as caught:
+        CONNECTORS["slack"].parse(inbound, VENDORS["slack"].config)
+    assert caught.value.reason is RejectedReason.MALFORMED
+
+
+def test_a_slack_compatible_server_is_answered_where_it_is_configured() -> None:
+    form = {"command": "/kb", "text": "x", "trigger_id": "1", "channel_id": "C1", "response_url": "https://s.example/r"}
+    inbound = signed("slack", urlencode(form).encode(), headers={"content-type": "application/x-www-form-urlencoded"})
+    config = dataclasses.replace(VENDORS["slack"].config, base_url="https://s.example/api")
+    assert CONNECTORS["slack"].parse(inbound, config).reply["response_url"] == "https://s.example/r"
+
+
+def test_a_long_slack_answer_is_split_into_sections_that_slack_takes() -> None:
+    fixture = ALL["slack", "mention"]
+    event = _event(fixture)
+    note = dataclasses.replace(NOTE, markdown="\n\n".join(["word " * 500, "x" * 9_000, *["line"] * 2_000]))
+    (call,) = CONNECTORS["slack"].render(note, event, fixture.config)
+    blocks = call.json["blocks"]
+    assert 1 < len(blocks) <= 50
+    assert all(0 < len(block["text"]["text"]) <= 3_000 for block in blocks)
+
+
+@pytest.mark.parametrize("event", ["issues", "issue_comment", "push", ""])
+def test_the_unsigned_event_header_of_github_must_agree_with_the_body(event: str) -> None:
+    comment, issue = ALL["github", "issue_comment"], ALL["github", "issue_opened_private"]
+    for fixture, kind in ((comment, "issue_comment"), (issue, "issues")):
+        if event == kind:
+            continue
+        inbound = signed("github", fixture.body, headers={"x-github-event": event, "x-github-delivery": "d"})
+        with pytest.raises(Rejected) as caught:
+            CONNECTORS["github"].parse(inbound, fixture.config)
+        assert caught.value.reason is RejectedReason.UNKNOWN_EVENT
+
+
+@pytest.mark.parametrize(
+    ("vendor", "name", "header"),
+    [
+        ("github", "issue_opened_private", "x-github-delivery"),
+        ("jira", "issue_created", "x-atlassian-webhook-identifier"),
+        ("gitlab", "issue_open_private", "idempotency-key"),
+        ("zendesk", "trigger", "x-zendesk-webhook-invocation-id"),
+    ],
+)
+def test_an_id_outside_the_signature_comes_with_a_key_that_tells_replays(vendor: str, name: str, header: str) -> None:
+    fixture = ALL[vendor, name]
+    inbound = fixture.inbound()
+    replayed = dataclasses.replace(inbound, headers={**inbound.headers, header: "another"})
+    connector = CONNECTORS[vendor]
+    connector.verify(replayed, fixture.config)
+    first, second = connector.parse(inbound, fixture.config), connector.parse(replayed, fixture.config)
+    assert first.delivery_id != second.delivery_id
+    assert first.replay_key == second.replay_key != ""
+
+
+@pytest.mark.parametrize("vendor", ["github", "jira", "gitlab"])
+@pytest.mark.parametrize("given", ["", "x" * 201, "a b", "\x01", "é"])
+def test_a_delivery_without_a_usable_id_is_known_by_its_content(vendor: str, given: str) -> None:
+    fixture = next(fixture for fixture in ALL.values() if fixture.vendor == vendor and fixture.data.get("calls"))
+    header = {"github": "x-github-delivery", "jira": "x-atlassian-webhook-identifier", "gitlab": "idempotency-key"}
+    inbound = fixture.inbound()
+    changed = dataclasses.replace(inbound, headers={**inbound.headers, header[vendor]: given})
+    assert CONNECTORS[vendor].parse(changed, fixture.config).delivery_id.startswith("sha256-")
+
+
+def test_an_alert_group_that_fires_on_is_one_delivery_until_it_changes() -> None:
+    fixture = ALL["alertmanager", "firing_group"]
+    body = json.loads(fixture.body)
+    first = _event(fixture, body)
+    body["alerts"].reverse()
+    body["alerts"][0]["endsAt"] = "2023-11-14T23:00:00Z"
+    assert _event(fixture, body).delivery_id == first.delivery_id
+    body["alerts"].append({**body["alerts"][1], "fingerprint": "new"})
+    later = _event(fixture, body)
+    assert later.delivery_id != first.delivery_id
+    assert later.subject_id == first.subject_id
+
+
+def test_zendesk_tags_are_added_and_never_set() -> None:
+    fixture = ALL["zendesk", "ticket_created_public_reply"]
+    note = dataclasses.replace(NOTE, tags=["A b", "  ", "é/ü:1", "x" * 200, "<script>"])
+    comment, tags = CONNECTORS["zendesk"].render(note, _event(fixture), fixture.config)
+    assert "tags" not in comment.json["ticket"]
+    assert (tags.method, tags.url) == ("PUT", "https://example.zendesk.com/api/v2/tickets/5158/tags.json")
+    assert tags.json == {"tags": ["a_b", "é/ü:1", "x" * 80, "script"]}
+
+
+@pytest.mark.parametrize("ticket_id", ["", "../users/1", "1/tags", "٣", "1" * 21, None, True])
+def test_an_id_that_would_lead_elsewhere_is_malformed(ticket_id: object) -> None:
+    fixture = ALL["zendesk", "ticket_created"]
+    body = json.loads(fixture.body)
+    body["detail"]["id"] = ticket_id
+    with pytest.raises(Rejected) as caught:
+        _event(fixture, body)
+    assert caught.value.reason is RejectedReason.MALFORMED
+
+
+NODE_STUBS = """
+const crypto = require('crypto');
+const fs = require('fs');
+const vm = require('vm');
+const given = JSON.parse(process.argv[3]);
+const sent = [];
+function GlideCertificateEncryption() {}
+GlideCertificateEncryption.prototype.generateMac = (key, algorithm, data) => {
+  if (algorithm !== 'HmacSHA256') throw new Error(algorithm);
+  return crypto.createHmac('sha256', Buffer.from(key, 'base64')).update(data, 'latin1').digest('base64');
+};
+function GlideDateTime() {}
+GlideDateTime.prototype.getNumericValue = () => given.now_s * 1000 + 7;
+GlideDateTime.prototype.getValue = () => '2023-11-14 22:13:20';
+function RESTMessageV2() { this.headers = {}; }
+RESTMessageV2.prototype = {
+  setEndpoint(url) { this.url = url; },
+  setHttpMethod(method) { this.method = method; },
+  setHttpTimeout() {},
+  setRequestHeader(name, value) { this.headers[name.toLowerCase()] = value; },
+  setRequestBody(body) { this.body = body; },
+  execute() {
+    sent.push({url: this.url, method: this.method, headers: this.headers, body: this.body});
+    return {getStatusCode: () => given.statuses[sent.length - 1]};
+  }
+};
+const current = {
+  operation: () => given.operation,
+  getTableName: () => 'incident',
+  getUniqueValue: () => given.record.sys_id,
+  isValidField: (name) => name in given.record,
+  getValue: (name) => given.record[name],
+  getDisplayValue: (name) => given.record[name],
+  comments: {getJournalEntry: () => given.comment}
+};
+const log = [];
+const gs = {
+  getProperty: (name) => given.properties[name] || '',
+  error: (text) => log.push('error: ' + text),
+  warn: (text) => log.push('warn: ' + text)
+};
+vm.runInNewContext(fs.readFileSync(process.argv[2], 'utf8'),
+  {GlideCertificateEncryption, GlideDateTime, sn_ws: {RESTMessageV2}, current, previous: {}, gs, JSON, Math, String});
+process.stdout.write(JSON.stringify({sent, log}));
+"""
+
+RECORD = {
+    "sys_id": "9d385017c611228701d22104cc95c371", "number": "INC0000001", "sys_mod_count": "0",
+    "short_description": "Zugriff für alle verweigert \U0001f600 \"401\"", "description": "line\nline", "priority": "2",
+    "category": "software", "sys_updated_by": "requester",
+}  # fmt: skip
+PROPERTIES = {"symptom_kb.url": "https://kb.example.com/v1/intake/servicenow", "symptom_kb.secret": WHSEC}
+
+
+def _run_business_rule(**given: Any) -> dict[str, Any]:
+    node = shutil.which("node")
+    if node is None:
+        pytest.skip("the business rule is JavaScript: install node to run it")
+    known = {"now_s": int(NOW_S), "operation": "insert", "record": RECORD, "comment": "", "properties": PROPERTIES}
+    with resources.as_file(resources.files("service.connectors") / "assets" / "servicenow_business_rule.js") as script:
+        done = subprocess.run(
+            [node, "-e", NODE_STUBS, "-", str(script), json.dumps({**known, "statuses": [202], **given})],
+            check=True,
+            capture_output=True,
+            timeout=60,
+        )
+    return dict(json.loads(done.stdout))
+
+
+def test_what_the_servicenow_business_rule_sends_is_taken() -> None:
+    result = _run_business_rule()
+    (sent,) = result["sent"]
+    assert (sent["method"], sent["url"], result["log"]) == ("POST", PROPERTIES["symptom_kb.url"], [])
+    assert sent["body"].isascii()
+    inbound = Inbound(sent["headers"], sent["body"].encode(), NOW_S)
+    connector, config = CONNECTORS["servicenow"], VENDORS["servicenow"].config
+    connector.verify(inbound, config)
+    event = connector.parse(inbound, config)
+    assert event.delivery_id == f"{RECORD['sys_id']}-0-insert"
+    assert (event.kind, event.subject_id) == (EventKind.TICKET, RECORD["sys_id"])
+    assert (event.title, event.text) == (RECORD["short_description"], "line\nline")
+
+
+def test_the_business_rule_sends_comments_without_their_headline() -> None:
+    result = _run_business_rule(operation="update", comment="2023-11-14 22:13:20 - requester (Comments)\nStill 401\n")
+    body = json.loads(result["sent"][0]["body"])
+    assert (body["type"], body["data"]["comment"]) == ("record.commented", "Still 401\n")
+    assert _run_business_rule(operation="update")["sent"] == []
+
+
+def test_the_business_rule_repeats_with_the_same_id_and_gives_up_on_refusal() -> None:
+    result = _run_business_rule(statuses=[503, 429, 202])
+    assert len({call["headers"]["webhook-id"] for call in result["sent"]}) == 1
+    assert len(result["sent"]) == 3
+    assert len(_run_business_rule(statuses=[401, 202])["sent"]) == 1
+    assert _run_business_rule(statuses=[500, 500, 500, 202])["log"][-1].startswith("error: ")
+
+
+def test_the_business_rule_without_its_properties_says_which() -> None:
+    result = _run_business_rule(properties={})
+    assert result["sent"] == []
+    assert "symptom_kb.url" in result["log"][0]
+    assert WHSEC not in json.dumps(_run_business_rule(statuses=[500, 500, 500])["log"])
