@@ -73,7 +73,10 @@ def serve(
         typer.Option("--anonymous-audience", help="What callers without a key see; `internal` on loopback only."),
     ] = None,
     demo: Annotated[
-        bool, typer.Option("--demo", help="Print a link that signs one browser in as an engineer, for this run.")
+        bool,
+        typer.Option(
+            "--demo", help="Also serve a demo help centre, and print a link that signs one browser in as an engineer."
+        ),
     ] = False,
     settings_file: SettingsOption = None,
 ) -> None:

@@ -105,6 +105,7 @@ class KeyFile:
         self.path = path
         self._seen: tuple[int, int, int] | None = None
         self._by_hash: dict[str, Key] = {}
+        self._lent: dict[str, Key] = {}
 
     def all(self) -> list[Key]:
         """All keys, oldest first. Raises SettingsError if the file cannot be read."""
@@ -112,11 +113,16 @@ class KeyFile:
 
     def find(self, token: str) -> Key | None:
         """The key whose text is `token`. The look-up is by hash, so its timing tells nothing about a key."""
-        return self._current().get(hash_token(token))
+        sha256 = hash_token(token)
+        return self._current().get(sha256) or self._lent.get(sha256)
 
     def allows_origin(self, origin: str) -> bool:
         """Whether any publishable key may be used from `origin`."""
-        return any(origin in key.origins for key in self._current().values())
+        return any(origin in key.origins for key in (*self._current().values(), *self._lent.values()))
+
+    def lend(self, key: Key) -> None:
+        """Honour a key in this process only: it is never written, and ends with the process."""
+        self._lent = {**self._lent, key.sha256: key}
 
     def add(self, key: Key) -> None:
         """Store a new key."""

@@ -117,7 +117,7 @@ class Tally:
         opened: an article was opened.
         explicit: marked as solved, and no ticket in the visit.
         implicit: ended without a ticket and without being marked.
-        submitted_anyway: a ticket was sent after something had been shown.
+        submitted_anyway: a ticket was sent in the visit, whatever else happened: better one deflection too few.
         under_way: not over yet.
         durable: deflected, and no ticket from the session within N days.
         returned: deflected, but a ticket came from the session within N days.
@@ -209,10 +209,9 @@ def _split_visits(events: Iterable[Event]) -> Iterator[list[Event]]:
 
 def _judge_visit(visit: list[Event], tickets: list[datetime], now: datetime, durable_for: timedelta) -> Tally:
     """The tally of one visit; zeros if nothing was shown in it."""
-    first = next((number for number, event in enumerate(visit) if event.kind is EventKind.SHOWN), None)
-    if first is None:
+    kinds = {event.kind for event in visit}
+    if EventKind.SHOWN not in kinds:
         return Tally()
-    kinds = {event.kind for event in visit[first:]}
     seen = Tally(shown=1, opened=int(EventKind.OPENED in kinds))
     ended = visit[-1].created
     if EventKind.SUBMITTED in kinds:

@@ -45,7 +45,7 @@ SOLVED_A_MONTH_AGO = visit(SHOWN, SOLVED, ago=MONTH)
         (visit(SHOWN, ago=timedelta(minutes=29)), Tally(shown=1, under_way=1)),
         (visit(SHOWN, SOLVED, ago=timedelta(minutes=1)), Tally(shown=1, explicit=1, early=1)),
         (visit(SUBMITTED, ago=MONTH), Tally()),
-        (visit(SUBMITTED, SHOWN, ago=MONTH), Tally(shown=1, implicit=1, durable=1)),
+        (visit(SUBMITTED, SHOWN, ago=MONTH), Tally(shown=1, submitted_anyway=1)),
         (
             SOLVED_A_MONTH_AGO + visit(SUBMITTED, ago=MONTH - DAYS_2),
             Tally(shown=1, explicit=1, returned=1),

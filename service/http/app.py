@@ -25,6 +25,7 @@ from service.http import (
     routes_intake,
     routes_search,
     routes_service,
+    routes_widget,
 )
 from service.http.answering import AnsweringPool, ClientGone
 from service.http.caching import AnswerCache
@@ -92,7 +93,15 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.services = services
-    for module in (routes_search, routes_articles, routes_service, routes_events, routes_intake, routes_console):
+    for module in (
+        routes_search,
+        routes_articles,
+        routes_service,
+        routes_events,
+        routes_intake,
+        routes_widget,
+        routes_console,
+    ):
         app.include_router(module.router)
     app.mount("/static", _Static(directory=routes_console.WEB / "static"), name="static")
     for handled in HANDLED:

@@ -16,7 +16,7 @@ from service.keys import KeyKind
 from service.settings import Settings
 
 _INTAKE = "/v1/intake/"
-_UNLIMITED = ("/v1/health", "/v1/ready", "/metrics", "/static/")
+_UNLIMITED = ("/v1/health", "/v1/ready", "/metrics", "/static/", "/widget/")
 _CORS_METHODS = "GET, POST, OPTIONS"
 _CORS_HEADERS = "Authorization, Content-Type, Accept, If-None-Match, X-Request-ID"
 _CORS_EXPOSED = "ETag, RateLimit, RateLimit-Policy, Retry-After, X-Request-ID"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import socket
 import sys
@@ -13,6 +14,7 @@ from indexer.errors import KBError, SettingsError
 from indexer.metadata import Audience
 from indexer.snapshot import current_version
 from service.http.app import create_app
+from service.http.demo import Demo, address_of
 from service.http.security import Sessions
 from service.keys import KeyFile
 from service.settings import Settings
@@ -50,13 +52,16 @@ def run_server(settings: Settings, *, demo: bool = False) -> None:
     )
     server = uvicorn.Server(config)
     listener = _listen(settings)
-    _greet(settings, listener.getsockname()[1], sessions if demo else None)
-    try:
+    port = listener.getsockname()[1]
+    with contextlib.ExitStack() as stack:
+        stack.callback(listener.close)
+        stack.enter_context(contextlib.suppress(KeyboardInterrupt))
+        help_center = Demo(settings.host, port) if demo else None
+        if help_center:
+            app.state.services.gatekeeper.keys.lend(help_center.key)
+            stack.enter_context(help_center.serving())
+        _greet(settings, port, sessions if demo else None, help_center)
         server.run(sockets=[listener])
-    except KeyboardInterrupt:
-        pass
-    finally:
-        listener.close()
     if failures:
         raise failures[0]
 
@@ -77,15 +82,17 @@ def _listen(settings: Settings) -> socket.socket:
     return listener
 
 
-def _greet(settings: Settings, port: int, demo: Sessions | None) -> None:
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    address = f"http://{host}:{port}"
+def _greet(settings: Settings, port: int, demo: Sessions | None, help_center: Demo | None) -> None:
+    address = address_of(settings.host, port)
     out = Console(highlight=False, soft_wrap=True)
     out.print(f"Console  {address}/")
     out.print(f"API      {address}/v1/openapi.json")
     if demo:
         out.print(f"Sign in  {address}/sign-in#token={demo.issue_ticket('demo engineer')}")
         out.print("         opens internal articles in one browser, once; this key ends with the process")
+        if help_center:
+            out.print(f"Demo     {help_center.address}/")
+            out.print("         a customer's help centre with the widget; its key ends with the process, too")
     elif settings.anonymous_audience is Audience.INTERNAL:
         out.print("Everybody on this machine sees internal articles, without a key.")
     elif not KeyFile(settings.keys_path).all():
