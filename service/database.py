@@ -6,19 +6,21 @@ Every store (feedback, the deflection ledger, intake) declares its tables in `ME
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, MetaData, create_engine, event
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, ProgrammingError, SQLAlchemyError
 
 from indexer.errors import KBError, SettingsError
 
 METADATA = MetaData()
 
 _SQLITE_BUSY_MS = 5000
+_MAKING_ATTEMPTS = 10
 
 
 class StateUnavailable(KBError):
@@ -70,9 +72,22 @@ class Database:
                     raise SettingsError(f"KB_DATABASE_URL needs a driver that is not installed: {error}") from error
                 if is_sqlite:
                     event.listen(engine, "connect", _prepare_sqlite)
-                METADATA.create_all(engine)
+                _make_tables(engine)
                 self._engine = engine
             return self._engine
+
+
+def _make_tables(engine: Engine) -> None:
+    """Make the missing tables. Another process may be making them at the same moment, and then they are there."""
+    for attempt in range(_MAKING_ATTEMPTS):
+        try:
+            METADATA.create_all(engine)
+        except (OperationalError, ProgrammingError, IntegrityError):
+            if attempt == _MAKING_ATTEMPTS - 1:
+                raise
+            time.sleep(0.05)
+        else:
+            return
 
 
 def _prepare_sqlite(connection: object, _record: object) -> None:

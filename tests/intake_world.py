@@ -61,6 +61,8 @@ class Vendor:
         url: its address.
         calls: everything it received, in order.
         comments: ticket id -> comments, the newest last.
+        stored: what was written to any other address; reading any other address gives all of it.
+        default_status: the answer to that.
         received: `webhook-id` -> bodies of /callback; more than one only where it did not deduplicate.
         script: answers to the next requests, each used once; `choose` may decide by request.
     """
@@ -71,6 +73,8 @@ class Vendor:
         self.comments: dict[str, list[dict[str, Any]]] = {}
         self.tags: dict[str, list[str]] = {}
         self.received: dict[str, list[Any]] = {}
+        self.stored: list[Any] = []
+        self.default_status = 200
         self.script: list[Answer] = []
         self.choose: Callable[[Call], Answer | None] = lambda call: None
         self.lock = threading.Lock()
@@ -97,7 +101,10 @@ class Vendor:
             if not self.received[call.headers["webhook-id"]]:
                 self.received[call.headers["webhook-id"]].append(call.body)
             return 200, {"ok": True}
-        return 404, {"error": "RecordNotFound"}
+        if call.method == "GET":
+            return 200, {"ok": True, "items": self.stored}
+        self.stored.append(call.body)
+        return self.default_status, {"ok": True}
 
 
 @contextlib.contextmanager
@@ -136,7 +143,7 @@ def vendor() -> Iterator[Vendor]:
             with contextlib.suppress(OSError):
                 self.wfile.write(body)
 
-        do_GET = do_POST = do_PUT = answer  # noqa: N815 -- names that the standard library asks for
+        do_GET = do_POST = do_PUT = do_PATCH = answer  # noqa: N815 -- names that the standard library asks for
 
         def log_message(self, *args: object) -> None:
             pass

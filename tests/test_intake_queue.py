@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,7 @@ from sqlalchemy import text
 from indexer.errors import NotFound
 from indexer.metadata import Audience
 from service.connectors.contract import Event, EventKind, Note, NoteLink
-from service.database import METADATA, Database
+from service.database import METADATA, Database, StateUnavailable
 from service.intake.audit import REJECTIONS_PER_MINUTE, Action, AuditTrail
 from service.intake.queue import JobState, LeaseLost, NewJob, Queue
 from tests.postgres import postgres
@@ -113,13 +113,14 @@ def test_an_expired_lease_makes_a_job_due_and_uncertain(queue: Queue, clock: Clo
     (second,) = queue.claim("zendesk", 1, 60)
     assert second.uncertain
     assert second.attempts == 2
-    for change in (
+    changes: list[Callable[[], None]] = [
         lambda: queue.finish(first, Action.DELIVERED),
         lambda: queue.retry(first, 1, "x", uncertain=False),
         lambda: queue.bury(first, "x"),
         lambda: queue.renew(first, 60),
         lambda: queue.keep_calls(first, {"k"}, NOTE, "v1"),
-    ):
+    ]
+    for change in changes:
         with pytest.raises(LeaseLost):
             change()
     queue.finish(second, Action.DELIVERED)
@@ -154,8 +155,8 @@ def test_a_done_job_keeps_no_words(queue: Queue, database: Database) -> None:
     queue.keep_calls(job, {"a"}, dataclasses.replace(NOTE, markdown="secretword"), "v1")
     queue.finish(job, Action.DELIVERED)
     with database.begin() as connection:
-        rows = connection.execute(text("select * from intake_jobs")).all()
-        rows += connection.execute(text("select * from intake_audit")).all()
+        rows = [*connection.execute(text("select * from intake_jobs"))]
+        rows += [*connection.execute(text("select * from intake_audit"))]
     assert "secretword" not in str(rows)
     assert queue.add("zendesk", [NewJob(event())], 2.0).duplicate
 
@@ -201,6 +202,28 @@ def test_no_two_workers_get_the_same_job(url: str, queue: Queue) -> None:
     for thread in threads:
         thread.join(60)
     assert len(taken) == len(set(taken)) == 60
+
+
+def test_tables_are_made_by_several_processes_at_once(tmp_path: Path) -> None:
+    begin = threading.Barrier(6)
+    failed: list[Exception] = []
+
+    def start(database: Database) -> None:
+        begin.wait()
+        try:
+            Queue(database).counts()
+        except StateUnavailable as error:
+            failed.append(error)
+        finally:
+            database.close()
+
+    url = f"sqlite:///{tmp_path / 'fresh.sqlite'}"
+    threads = [threading.Thread(target=start, args=(Database(url),)) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert failed == []
 
 
 def test_many_threads_delivering_the_same_thing_store_it_once(queue: Queue) -> None:

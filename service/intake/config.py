@@ -24,6 +24,14 @@ from service.settings import LOOPBACK_HOSTS
 
 NAME_PATTERN = r"[a-z][a-z0-9-]{0,39}"
 ENV_PREFIX = "env:"
+_DOCUMENTED_ORIGINS = {
+    "github": frozenset({"https://api.github.com"}),
+    "gitlab": frozenset({"https://gitlab.com"}),
+    "opsgenie": frozenset({"https://api.opsgenie.com"}),
+    "pagerduty": frozenset({"https://api.pagerduty.com"}),
+    "slack": frozenset({"https://slack.com", "https://hooks.slack.com"}),
+}
+"""Where a vendor's API is without a `base_url`, and where Slack wants its answers (`response_url`)."""
 
 
 def _as_list(value: Any) -> Any:
@@ -95,8 +103,7 @@ def load_connectors(file: Path | None, environment: Mapping[str, str]) -> dict[s
         table = _check(values, where)
         inline = inline or any(not text.startswith(ENV_PREFIX) for text in (*table.secrets, table.token) if text)
         configured[name] = _configure(str(name), table, environment, where)
-    if inline:
-        _require_private(file)
+    _require_private(file, holds_secrets=inline)
     return configured
 
 
@@ -176,7 +183,7 @@ def _configure(name: str, table: ConnectorTable, environment: Mapping[str, str],
         connector=connector,
         config=config,
         origins=frozenset(origin_of(address) for address in addresses.values() if address)
-        | frozenset(f"https://{host}" for host in getattr(connector, "hosts", ())),
+        | _DOCUMENTED_ORIGINS.get(connector.name, frozenset()),
         concurrency=table.concurrency,
         rate_per_minute=table.rate_per_minute,
     )
@@ -205,10 +212,12 @@ def _check_address(address: str, where: str) -> None:
         raise SettingsError(f"{where}: must begin with https://, or the credential would travel in the open")
 
 
-def _require_private(file: Path) -> None:
-    """Raises SettingsError if anybody but its owner can read or change the file."""
+def _require_private(file: Path, *, holds_secrets: bool) -> None:
+    """Raises SettingsError if anybody but its owner can change the file, or read the secrets in it."""
     mode = file.stat().st_mode
-    if mode & (stat.S_IRWXG | stat.S_IRWXO):
+    if mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise SettingsError(f"connectors file {file} can be changed by others, and so where tokens go: `chmod go-w` it")
+    if holds_secrets and mode & (stat.S_IRWXG | stat.S_IRWXO):
         raise SettingsError(
             f"connectors file {file} holds secrets and is open to others: run `chmod 600 {file}`, "
             "or write env:NAME instead of each secret"

@@ -11,6 +11,7 @@ Nothing here logs an address, a header or a body: response addresses and headers
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import random
 import re
 import time
@@ -146,11 +147,7 @@ class Sender:
             return refusal
         headers, body = encode_request(call, self._clock())
         outcome = await self._exchange(call.method, call.url, headers, body, _MAX_ANSWER_BYTES)
-        if not isinstance(outcome, _Answer):
-            return outcome
-        if 200 <= outcome.status < 300 and call.success_field:
-            return _judge_field(outcome, call.success_field, self._clock())
-        return judge_status(outcome.status, outcome.headers.get("retry-after", ""), self._clock())
+        return self._judge(outcome, call) if isinstance(outcome, _Answer) else outcome
 
     async def is_there(self, call: Outbound, configured: Configured) -> bool | TryLater | Refused:
         """Whether the note of `call` is at the vendor already."""
@@ -158,19 +155,26 @@ class Sender:
             return refusal
         outcome = await self._exchange("GET", call.lookup_url, dict(call.headers), b"", MAX_LOOKUP_BYTES)
         if isinstance(outcome, TryLater | Refused):
-            return outcome if isinstance(outcome, Refused) else TryLater(outcome.reason, uncertain=True)
-        if 200 <= outcome.status < 300:
-            return call.idempotency_marker.encode() in outcome.body
+            return dataclasses.replace(outcome, uncertain=True)
         if outcome.status == 404:
             return False
-        judged = judge_status(outcome.status, outcome.headers.get("retry-after", ""), self._clock())
-        if isinstance(judged, TryLater):
-            return TryLater(judged.reason, judged.after_s, uncertain=True, limited=judged.limited)
-        return Refused(
-            f"whether an interrupted attempt wrote the note cannot be told: the vendor answered {outcome.status} when "
-            "asked; look at the ticket, then replay or purge",
-            uncertain=True,
-        )
+        judged = self._judge(outcome, call)
+        match judged:
+            case Delivered():
+                return call.idempotency_marker.encode() in outcome.body
+            case TryLater():
+                return dataclasses.replace(judged, uncertain=True)
+            case Refused():
+                return Refused(
+                    f"whether an interrupted attempt wrote the note cannot be told, for when asked {judged.reason}; "
+                    "mend that and replay, or look at the ticket and purge",
+                    uncertain=True,
+                )
+
+    def _judge(self, answer: _Answer, call: Outbound) -> Outcome:
+        if 200 <= answer.status < 300 and call.success_field:
+            return _judge_field(answer, call.success_field, self._clock())
+        return judge_status(answer.status, answer.headers.get("retry-after", ""), self._clock())
 
     async def _exchange(
         self, method: str, url: str, headers: dict[str, str], body: bytes, max_bytes: int
