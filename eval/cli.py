@@ -7,7 +7,6 @@ import sys
 import typer
 
 from eval.commands import app as eval_app
-from eval.intake_load import bench as intake_bench
 from indexer.commands import app as indexer_app
 from indexer.errors import KBError
 from service.commands import app as service_app
@@ -25,7 +24,6 @@ app.add_typer(indexer_app)
 app.add_typer(service_app)
 app.add_typer(export_app)
 app.add_typer(triage_app)
-intake_app.command("bench")(intake_bench)
 app.add_typer(intake_app, name="intake", help="See, replay and write the notes of connected tools.")
 app.add_typer(eval_app, name="eval", help="Measure answers on labelled tickets.")
 
