@@ -55,10 +55,11 @@ class Signals:
 
     Attributes:
         passages: mean cosine of the three best chunks.
+        plain: the same before the corpus' geometry, as the embedder has it.
         gist: cosine with the article's mean chunk.
         opening: cosine with title and summary.
         words: BM25F.
-        coverage: the article's BM25F as a share of the most that the question's words could give any article, 0 to 1.
+        held: weight of the question's words that the article holds at all; see `Evidence.terms`.
         likeness: cosine of the best chunk before the corpus' geometry: plain closeness of meaning, comparable between
             corpora.
         prototype, votes: what similar resolved tickets say (`indexer.history`); zeros without a history.
@@ -66,10 +67,11 @@ class Signals:
 
     rows: Rows
     passages: Scores
+    plain: Scores
     gist: Scores
     opening: Scores
     words: Scores
-    coverage: Scores
+    held: Scores
     likeness: Scores
     prototype: Scores
     votes: Scores
@@ -84,6 +86,9 @@ class Evidence:
         similar_tickets: for a candidate's row, how many of the most similar resolved tickets it resolved.
         trust: 0 to 1, how far the history as a whole is to be believed; 0 without one.
         self_similarity: how much alike the corpus' articles are among themselves, as a cosine.
+        vector: the question in the corpus' geometry, for `chunk_scores`.
+        terms: those words of the question that any article holds, analysed and put right, with what each counts.
+        signature_count: how many exact signatures the question has.
     """
 
     candidates: Signals
@@ -92,6 +97,9 @@ class Evidence:
     similar_tickets: dict[int, int]
     trust: float
     self_similarity: float
+    vector: Vectors
+    terms: dict[str, float]
+    signature_count: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +129,7 @@ class RetrievalEngine:
         snapshot, view = self.snapshot, self._view(query.scope)
         vector = transform(query.vector[None, :], snapshot.geometry)[0]
         weights = snapshot.words.query_weights(query.text)
-        words = snapshot.words.scores(weights)
+        words, held = snapshot.words.scores(weights)
         tickets = snapshot.history.evidence(vector) if snapshot.history else None
         signatures = self._signatures(query.signatures, view.mask)
         rows: set[int] = {*signatures, *_best(words * view.mask, query.limit)}
@@ -136,35 +144,38 @@ class RetrievalEngine:
         hidden = {self._paths[path] for path in query.excluded if path in self._paths}
         candidates = np.array(sorted(rows - hidden), np.int64)
         background = view.sample[~np.isin(view.sample, list(hidden))] if hidden else view.sample
-        measured = np.concatenate([candidates, background])
-        passages, gist, likeness = self._compare(vector, self._inverse @ query.vector, measured)
+        measured = np.union1d(candidates, background)
+        passages, plain, gist, likeness = self._compare(vector, self._inverse @ query.vector, measured)
         none = np.zeros(len(measured), np.float32)
         both = Signals(
             rows=measured,
             passages=passages,
+            plain=plain,
             gist=gist,
             opening=snapshot.openings.vectors(measured) @ vector,
             words=words[measured],
-            coverage=words[measured] / np.float32(max(1e-9, snapshot.words.most(weights))),
+            held=held[measured],
             likeness=likeness,
             prototype=none if tickets is None else tickets.prototype[measured],
             votes=none if tickets is None else tickets.votes[measured],
         )
         counts = [] if tickets is None else candidates[tickets.counts[candidates] > 0].tolist()
         return Evidence(
-            candidates=_take(both, slice(0, len(candidates))),
-            background=_take(both, slice(len(candidates), None)),
+            candidates=_take(both, np.searchsorted(measured, candidates)),
+            background=_take(both, np.searchsorted(measured, background)),
             signatures={row: found for row, found in signatures.items() if row not in hidden},
             similar_tickets={} if tickets is None else {row: int(tickets.counts[row]) for row in counts},
             trust=0.0 if tickets is None else tickets.trust,
             self_similarity=snapshot.self_similarity,
+            vector=vector,
+            terms=weights,
+            signature_count=len(query.signatures),
         )
 
     def chunk_scores(self, vector: Vectors, row: int) -> Scores:
-        """Cosine of the embedder's `vector` with each chunk of the article at `row`, in reading order."""
+        """Cosine of `vector`, in the corpus' geometry, with each chunk of the article at `row`, in reading order."""
         first, count = int(self._first_chunk[row]), int(self._chunk_count[row])
-        mapped = transform(vector[None, :], self.snapshot.geometry)[0]
-        scores: Scores = self.snapshot.vectors.vectors(np.arange(first, first + count)) @ mapped
+        scores: Scores = self.snapshot.vectors.vectors(np.arange(first, first + count)) @ vector
         return scores
 
     def visible(self, scope: Scope) -> Mask:
@@ -177,8 +188,8 @@ class RetrievalEngine:
         count = max(2, len(self.snapshot.store.cards))
         return float(np.log(count / held) / np.log(count)) if held else 0.0
 
-    def _compare(self, vector: Vectors, raw_vector: Vectors, rows: Rows) -> tuple[Scores, Scores, Scores]:
-        """Cosines of the question with the articles at `rows`, from all of their chunks: passages, gist, likeness.
+    def _compare(self, vector: Vectors, raw_vector: Vectors, rows: Rows) -> tuple[Scores, Scores, Scores, Scores]:
+        """Cosines of the question with the articles at `rows`, from all chunks: passages, plain, gist, likeness.
 
         Args:
             vector: the question in the corpus' geometry.
@@ -186,20 +197,20 @@ class RetrievalEngine:
         """
         if len(rows) == 0:
             none: Scores = np.empty(0, np.float32)
-            return none, none, none
+            return none, none, none, none
         counts = self._chunk_count[rows]
         starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
         chunks = np.repeat(self._first_chunk[rows] - starts, counts) + np.arange(int(counts.sum()))
         cosines, raw = (self.snapshot.vectors.vectors(chunks) @ np.stack([vector, raw_vector], axis=1)).T
-        table = np.full((len(rows), int(counts.max())), -np.inf, np.float32)
-        table[np.repeat(np.arange(len(rows)), counts), np.arange(len(cosines)) - np.repeat(starts, counts)] = cosines
-        top = min(_TOP_PASSAGES, table.shape[1])
-        best = -np.partition(-table, top - 1, axis=1)[:, :top]
-        kept = np.isfinite(best)
-        passages = np.where(kept, best, 0.0).sum(axis=1) / kept.sum(axis=1)
+        raw = raw * self.snapshot.raw_scales[chunks]
+        cells = np.repeat(np.arange(len(rows)), counts), np.arange(len(cosines)) - np.repeat(starts, counts)
         gist = np.add.reduceat(cosines, starts) / counts / np.maximum(self.snapshot.mean_norms[rows], 1e-6)
-        likeness = np.maximum.reduceat(raw * self.snapshot.raw_scales[chunks], starts)
-        return passages.astype(np.float32), gist.astype(np.float32), likeness.astype(np.float32)
+        return (
+            _mean_of_best(cosines, cells, (len(rows), int(counts.max()))),
+            _mean_of_best(raw, cells, (len(rows), int(counts.max()))),
+            gist.astype(np.float32),
+            np.maximum.reduceat(raw, starts).astype(np.float32),
+        )
 
     def _signatures(self, wanted: frozenset[str], mask: Mask) -> dict[int, tuple[str, ...]]:
         found: dict[int, list[str]] = {}
@@ -218,6 +229,17 @@ class RetrievalEngine:
         return _View(Selection(mask[self._article_of]), Selection(mask), mask, sample)
 
 
+def _mean_of_best(values: Scores, cells: tuple[Rows, Rows], shape: tuple[int, int]) -> Scores:
+    """The mean of the `_TOP_PASSAGES` largest values of each row, `cells` being where each value belongs."""
+    table = np.full(shape, -np.inf, np.float32)
+    table[cells] = values
+    top = min(_TOP_PASSAGES, shape[1])
+    best = -np.partition(-table, top - 1, axis=1)[:, :top]
+    kept = np.isfinite(best)
+    mean: Scores = (np.where(kept, best, 0.0).sum(axis=1) / kept.sum(axis=1)).astype(np.float32)
+    return mean
+
+
 def _best(scores: Scores, limit: int) -> list[int]:
     if limit >= len(scores):
         every: list[int] = np.flatnonzero(scores > 0).tolist()
@@ -227,5 +249,5 @@ def _best(scores: Scores, limit: int) -> list[int]:
     return found
 
 
-def _take(signals: Signals, part: slice) -> Signals:
+def _take(signals: Signals, part: Rows) -> Signals:
     return Signals(*(getattr(signals, field.name)[part] for field in fields(Signals)))

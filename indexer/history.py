@@ -5,8 +5,8 @@ Two signals, both in closed form, so that learning takes seconds and a new ticke
 - prototype: each article's mean vector drawn towards the tickets that it resolved. With n tickets x_1..x_n and the
   article's own mean m, the prototype is the direction of lambda m + x_1 + .. + x_n. Articles without tickets keep m.
 - votes: each of the k most similar tickets votes for its articles with its cosine to the fourth power; the sum is
-  divided by the root of how often the article is linked at all, so popular articles do not win by being popular, and
-  its root is taken, so that ten tickets do not outweigh everything else.
+  divided by how often the article is linked at all, to the power 3/4, so popular articles do not win by being popular,
+  and its root is taken, so that ten tickets do not outweigh everything else.
 
 Both fade in with the amount of history: trust = tickets / (tickets + 3 articles).
 """
@@ -28,6 +28,7 @@ from indexer.geometry import transform
 _SHRINKAGE = 3.0
 _NEIGHBOURS = 100
 _POWER = 4.0
+_POPULARITY = 0.75
 _TRUST = 3.0
 
 _TICKETS, _LINKS, _NEAREST, _PROTOTYPES = "tickets.npy", "links.json", "tickets.faiss", "prototypes.npy"
@@ -120,7 +121,7 @@ class TicketHistory:
             linked = self._links[ticket]
             votes[linked] += max(0.0, cosine) ** _POWER * self._shares[ticket]
             counts[linked] += 1
-        weighed = np.sqrt(votes / np.sqrt(self._resolved + 1))
+        weighed = np.sqrt(votes / (self._resolved + 1) ** _POPULARITY)
         return TicketEvidence(
             np.asarray(self._prototypes @ vector, np.float32), weighed.astype(np.float32), counts, self.trust
         )

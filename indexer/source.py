@@ -72,6 +72,11 @@ class SourceText:
         index = bisect_right(self._char_starts, offset) - 1
         return self._byte_starts[index] + len(self.text[self._char_starts[index] : offset].encode())
 
+    def offset_of_byte(self, byte: int) -> int:
+        """Character offset of the character that begins at `byte`."""
+        index = bisect_right(self._byte_starts, byte) - 1
+        return self._char_starts[index] + len(self.data[self._byte_starts[index] : byte].decode("utf-8"))
+
     def span(self, start: int, end: int) -> Span:
         """The span of the non-empty half-open character range `start:end`."""
         return Span(self.line_of(start), self.line_of(max(start, end - 1)), self.byte_of(start), self.byte_of(end))

@@ -97,17 +97,17 @@ class WordIndex:
         n = 0 if number is None else int(self._starts[number + 1] - self._starts[number])
         return math.log(1 + (self._count - n + 0.5) / (n + 0.5))
 
-    def scores(self, weights: dict[str, float]) -> Scores:
-        """BM25F of every article for the question's term `weights`: shape (articles,)."""
+    def scores(self, weights: dict[str, float]) -> tuple[Scores, Scores]:
+        """For the question's term `weights`, of every article: its BM25F, and the weight of the terms that it holds at
+        all, however often; both of shape (articles,).
+        """
         total: Scores = np.zeros(self._count, np.float32)
+        held: Scores = np.zeros(self._count, np.float32)
         for term, weight in weights.items():
             rows, values = self._postings(term)
             total[rows] += np.float32(weight) * values
-        return total
-
-    def most(self, weights: dict[str, float]) -> float:
-        """The BM25F that no article can exceed for these `weights`."""
-        return (_K1 + 1) * sum(weights.values())
+            held[rows] += np.float32(weight)
+        return total, held
 
     def query_weights(self, text: str) -> dict[str, float]:
         """What each known term of the query `text` counts: (1 + ln(times)) x idf, misspelt words put right."""

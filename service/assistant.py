@@ -6,24 +6,27 @@ question -> views, signatures -> engine.search(scope) -> rank_articles -> snippe
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from indexer.articles import Article
 from indexer.building import check_embedder
-from indexer.embedding import Embedder, Vectors, load_embedder
-from indexer.engine import Evidence, Query, RetrievalEngine, Scores
+from indexer.embedding import Embedder, load_embedder
+from indexer.engine import Evidence, Query, RetrievalEngine
 from indexer.errors import NotFound
-from indexer.lexical import analyze
 from indexer.scope import Scope
 from indexer.snapshot import Snapshot, current_version
 from indexer.store import ArticleCard
 from service.answers import Answer, Question, Reason, Suggestion
-from service.decision import DecisionModel, default_decision
+from service.decision import NOTHING, DecisionModel, Features, default_decision
 from service.evidence import Ranked, Weights, rank_articles
-from service.queries import read_question
-from service.snippets import Passage, choose_snippets
+from service.queries import QueryViews, read_question
+from service.snippets import Excerpts, choose_snippets, cut_excerpts
+
+_KEPT_EXCERPTS = 256
+"""Articles kept in pieces ready to be cited: about 50 KB each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,7 @@ class _Live:
     engine: RetrievalEngine
     weights: Weights
     decision: DecisionModel
+    excerpts: Callable[[int], Excerpts]
 
 
 class Assistant:
@@ -82,13 +86,9 @@ class Assistant:
         """
         started = time.perf_counter()
         live = self._live
-        views = read_question(question)
-        vector = self._embedder.embed([views.full])[0]
-        evidence = live.engine.search(Query(vector, views.words, views.signatures, scope, excluded=excluded))
-        ranked = rank_articles(evidence, live.weights, live.engine.rarity)
+        views, evidence, ranked = self._consider(live, question, scope, excluded)
         confidence = live.decision.confidence(ranked, evidence)
-        terms = frozenset(analyze(views.full))
-        suggestions = tuple(self._suggest(live, item, vector, terms, evidence) for item in ranked[: question.limit])
+        suggestions = tuple(_suggest(live, item, evidence) for item in ranked[: question.limit])
         return Answer(
             answered=bool(suggestions) and confidence >= live.decision.threshold,
             confidence=confidence,
@@ -99,6 +99,14 @@ class Assistant:
             index_version=live.engine.snapshot.name,
             took_ms=(time.perf_counter() - started) * 1000,
         )
+
+    def judge(self, question: Question, scope: Scope, excluded: frozenset[str] = frozenset()) -> tuple[str, Features]:
+        """The path of the article that `answer` would put first, empty if none, and what the decision sees of it."""
+        live = self._live
+        _, evidence, ranked = self._consider(live, question, scope, excluded)
+        if not ranked:
+            return "", NOTHING
+        return live.engine.snapshot.store.cards[ranked[0].row].path, live.decision.read(ranked, evidence)
 
     def article(self, name: str, scope: Scope) -> Article:
         """The article with this path or id. Raises NotFound if there is none inside the scope."""
@@ -117,40 +125,48 @@ class Assistant:
     def _open(self, snapshot: Snapshot) -> _Live:
         check_embedder(snapshot.manifest, self._embedder)
         trust = snapshot.history.trust if snapshot.history else 0.0
-        return _Live(RetrievalEngine(snapshot), Weights(), default_decision(trust))
+        engine = RetrievalEngine(snapshot)
+        return _Live(engine, Weights(), default_decision(trust), lru_cache(_KEPT_EXCERPTS)(_excerpts_of(snapshot)))
 
-    def _suggest(
-        self, live: _Live, item: Ranked, vector: Vectors, terms: frozenset[str], evidence: Evidence
-    ) -> Suggestion:
-        card = live.engine.snapshot.store.cards[item.row]
-        article = live.engine.snapshot.article(item.row)
-        passages = _passages(live.engine, card, article, live.engine.chunk_scores(vector, item.row))
-        return Suggestion(
-            article_id=card.article_id,
-            path=card.path,
-            title=card.title,
-            summary=card.summary,
-            audience=card.audience,
-            type=card.type,
-            confidence=card.confidence,
-            products=card.products,
-            score=item.score,
-            reasons=_reasons(item, evidence),
-            snippets=choose_snippets(article, passages, terms),
+    def _consider(
+        self, live: _Live, question: Question, scope: Scope, excluded: frozenset[str]
+    ) -> tuple[QueryViews, Evidence, list[Ranked]]:
+        views = read_question(question)
+        vector = self._embedder.embed([views.full])[0]
+        evidence = live.engine.search(Query(vector, views.words, views.signatures, scope, excluded=excluded))
+        return views, evidence, rank_articles(evidence, live.weights, live.engine.rarity)
+
+
+def _suggest(live: _Live, item: Ranked, evidence: Evidence) -> Suggestion:
+    card = live.engine.snapshot.store.cards[item.row]
+    closeness = live.engine.chunk_scores(evidence.vector, item.row)
+    return Suggestion(
+        article_id=card.article_id,
+        path=card.path,
+        title=card.title,
+        summary=card.summary,
+        audience=card.audience,
+        type=card.type,
+        confidence=card.confidence,
+        products=card.products,
+        score=item.score,
+        reasons=_reasons(item, evidence),
+        snippets=choose_snippets(live.excerpts(item.row), closeness, evidence.terms),
+    )
+
+
+def _excerpts_of(snapshot: Snapshot) -> Callable[[int], Excerpts]:
+    """Cuts the article at a row."""
+
+    def cut(row: int) -> Excerpts:
+        card = snapshot.store.cards[row]
+        chunks = range(card.first_chunk, card.first_chunk + card.chunk_count)
+        return cut_excerpts(
+            snapshot.article(row),
+            [(int(snapshot.chunks[chunk]["section"]), snapshot.chunk_span(chunk)) for chunk in chunks],
         )
 
-
-def _passages(engine: RetrievalEngine, card: ArticleCard, article: Article, scores: Scores) -> list[Passage]:
-    """The article's chunks, the most relevant first."""
-    passages = []
-    for offset in range(card.chunk_count):
-        row = card.first_chunk + offset
-        span = engine.snapshot.chunk_span(row)
-        start = len(article.source.data[: span.start_byte].decode())
-        end = start + len(article.source.slice(span))
-        section = article.sections[int(engine.snapshot.chunks[row]["section"])]
-        passages.append(Passage(section, start, end, float(scores[offset])))
-    return sorted(passages, key=lambda passage: -passage.score)
+    return cut
 
 
 def _reasons(item: Ranked, evidence: Evidence) -> tuple[Reason, ...]:

@@ -1,69 +1,120 @@
 """Whether to answer: a probability that the top suggestion resolves the question, against one threshold.
 
-Ranking asks which article stands out; deciding asks whether the best one is close enough in absolute terms. So other
-quantities count here, all of them comparable between corpora: how near the article as a whole is, next to how near the
-corpus' articles are to each other anyway; how near any single passage is; how much of the question's wording the
-article explains; and what similar tickets say. Every feature is monotone.
+Ranking asks which article stands out; deciding asks whether the best one is close enough. So other quantities count
+here, comparable between questions and as far as possible between corpora. Every one is monotone: more evidence never
+lowers the probability.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 
 from indexer.engine import Evidence
-from service.evidence import Ranked
+from service.evidence import Ranked, standardise
 
 _ANCHOR = (0.1, 0.65)
 """An article is near from 0.1 + 0.65 x the corpus' self-similarity on."""
 
+_NO_SIGNATURE = 0.5
+"""What a question without any error signature says about the matching of signatures: nothing either way."""
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What the decision looks at, for one question.
+
+    Attributes:
+        nearness: cosine of the question with the top article as a whole (its prototype, where tickets are believed),
+            above what the corpus' articles have in common anyway.
+        likeness: cosine with the nearest passage of any article.
+        wording: the weight of the question's words that the top article holds, in spreads above ordinary articles.
+        coverage: the same as a share of all the question's words, 0 to 1, times the root of how many there are: half of
+            thirty words says more than half of two.
+        signatures: share of the question's error signatures that the top article holds; a half if it has none.
+        standing: ranking score of the top article where tickets are believed, else 0.
+    """
+
+    nearness: float
+    likeness: float
+    wording: float
+    coverage: float
+    signatures: float
+    standing: float
+
+    def as_list(self) -> list[float]:
+        """The values in the order of the fields."""
+        return [float(getattr(self, field.name)) for field in fields(self)]
+
+
+NOTHING = Features(-1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+"""Where no article was found."""
+
 
 @dataclass(frozen=True, slots=True)
 class DecisionModel:
-    """A logistic in a few monotone features, and the threshold an operator chose.
+    """A logistic in `Features`, and the threshold an operator chose.
+
+    The weights were set on two corpora with their labelled tickets to round numbers (docs/retrieval.md); `kb calibrate`
+    fits them to a team's own. None is negative.
 
     Attributes:
-        nearness: weight of the article's nearness as a whole: its gist, or its prototype where tickets are believed.
-        likeness: weight of the nearest passage.
-        coverage: weight of the share of the question's wording that the article explains.
-        standing: weight of the ranking score, which holds the votes of similar tickets.
-        slope, bias: map the weighted sum to a probability (Platt, 1999).
+        nearness, likeness, wording, coverage, signatures, standing: weight of each feature, in logits.
+        bias: what is added to the weighted sum.
         threshold: `answered` means a probability of at least this.
         uses_tickets: whether nearness is to prototypes.
     """
 
-    nearness: float = 10.0
-    likeness: float = 5.0
-    coverage: float = 7.0
+    nearness: float = 8.5
+    likeness: float = 4.25
+    wording: float = 0.43
+    coverage: float = 0.25
+    signatures: float = 0.85
     standing: float = 0.0
-    slope: float = 0.8
-    bias: float = -0.3
-    threshold: float = 0.4
+    bias: float = -4.15
+    threshold: float = 0.5
     uses_tickets: bool = False
 
-    def evidence_score(self, ranked: Sequence[Ranked], evidence: Evidence) -> float:
-        """The weighted sum before it becomes a probability; higher is surer. `ranked` is not empty."""
+    def read(self, ranked: Sequence[Ranked], evidence: Evidence) -> Features:
+        """The features of one question. `ranked` is not empty."""
         best, found = ranked[0], evidence.candidates
-        near = (found.prototype if self.uses_tickets else found.gist)[best.position]
-        return (
-            self.nearness * (float(near) - _ANCHOR[0] - _ANCHOR[1] * evidence.self_similarity)
-            + self.likeness * (float(found.likeness.max()) - 0.6)
-            + self.coverage * (float(found.coverage[best.position]) - 0.1)
-            + self.standing * (best.score - 12.0)
+        place = slice(best.position, best.position + 1)
+        near = float((found.prototype if self.uses_tickets else found.gist)[best.position])
+        held, most = float(found.held[best.position]), sum(evidence.terms.values())
+        matched = len(evidence.signatures.get(best.row, ()))
+        return Features(
+            nearness=near - _ANCHOR[0] - _ANCHOR[1] * evidence.self_similarity,
+            likeness=float(found.likeness.max()),
+            wording=float(standardise(found.held[place], evidence.background.held)[0]),
+            coverage=held / most * math.sqrt(len(evidence.terms)) if most else 0.0,
+            signatures=matched / evidence.signature_count if evidence.signature_count else _NO_SIGNATURE,
+            standing=best.score if self.uses_tickets else 0.0,
         )
 
+    def probability(self, features: Features) -> float:
+        """From 0 to 1."""
+        total = sum(getattr(self, field.name) * getattr(features, field.name) for field in fields(Features))
+        return 1.0 / (1.0 + math.exp(-max(-60.0, min(60.0, total + self.bias))))
+
     def confidence(self, ranked: Sequence[Ranked], evidence: Evidence) -> float:
-        """Probability from 0 to 1; 0 where nothing was found."""
-        if not ranked:
-            return 0.0
-        return 1.0 / (1.0 + math.exp(-(self.slope * self.evidence_score(ranked, evidence) + self.bias)))
+        """Probability that the first of `ranked` resolves the question; 0 where nothing was found."""
+        return self.probability(self.read(ranked, evidence)) if ranked else 0.0
 
     def as_dict(self) -> dict[str, float | bool]:
         return asdict(self)
 
 
-WITH_TICKETS = DecisionModel(standing=0.2, slope=0.65, bias=-1.5, uses_tickets=True)
+WITH_TICKETS = DecisionModel(
+    nearness=6.5,
+    likeness=3.2,
+    wording=0.32,
+    coverage=0.2,
+    signatures=0.65,
+    standing=0.13,
+    bias=-5.85,
+    uses_tickets=True,
+)
 """Where a history is large enough to be believed."""
 
 _BELIEVED = 0.5

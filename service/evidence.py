@@ -26,10 +26,12 @@ class Weights:
     """What one background spread of each signal counts. None is negative, so more evidence never lowers a score.
 
     `signature` is the exception: it counts per fully telling match, not per spread. `prototype` and `votes` come from
-    resolved tickets and fade in with their number.
+    resolved tickets and fade in with their number. `passages` and `plain` are one signal to users: the same cosines, in
+    the corpus' geometry and in the embedder's own.
     """
 
-    passages: float = 1.0
+    passages: float = 0.5
+    plain: float = 0.5
     gist: float = 0.25
     opening: float = 0.25
     words: float = 0.5
@@ -66,7 +68,8 @@ def rank_articles(evidence: Evidence, weights: Weights, rarity: Callable[[str], 
     """
     found, usual = evidence.candidates, evidence.background
     parts: dict[str, Scores] = {
-        "passages": weights.passages * standardise(found.passages, usual.passages),
+        "passages": weights.passages * standardise(found.passages, usual.passages)
+        + weights.plain * standardise(found.plain, usual.plain),
         "gist": weights.gist * standardise(found.gist, usual.gist),
         "opening": weights.opening * standardise(found.opening, usual.opening),
         "words": weights.words * standardise(found.words, usual.words),

@@ -43,14 +43,15 @@ def test_an_exact_signature_is_named_with_its_article(engine: RetrievalEngine) -
 
 def test_signals_are_of_every_candidate_and_agree_with_the_vectors(engine: RetrievalEngine) -> None:
     query = _query("token expired and the API answers 401")
-    signals = engine.search(query).candidates
-    for values in (signals.passages, signals.gist, signals.opening, signals.words, signals.coverage):
+    evidence = engine.search(query)
+    signals = evidence.candidates
+    for values in (signals.passages, signals.gist, signals.opening, signals.plain, signals.words, signals.held):
         assert values.shape == signals.rows.shape
         assert np.isfinite(values).all()
     best = engine.snapshot.store.cards[int(signals.rows[int(np.argmax(signals.words))])]
     assert best.path == "auth/token-expired.md"
     position = signals.rows.tolist().index(best.row)
-    chunks = engine.chunk_scores(query.vector, best.row)
+    chunks = engine.chunk_scores(evidence.vector, best.row)
     assert chunks.shape == (best.chunk_count,)
     assert signals.passages[position] == pytest.approx(np.sort(chunks)[-3:].mean(), abs=1e-5)
 

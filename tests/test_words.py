@@ -23,7 +23,7 @@ def words(tmp_path: Path) -> WordIndex:
 
 
 def _ranked(words: WordIndex, text: str) -> list[int]:
-    scores = words.scores(words.query_weights(text))
+    scores, _ = words.scores(words.query_weights(text))
     return [row for row in np.argsort(-scores).tolist() if scores[row] > 0]
 
 
@@ -42,7 +42,10 @@ def test_idf(words: WordIndex) -> None:
 
 def test_scores_stay_below_the_most(words: WordIndex) -> None:
     weights = words.query_weights("token token gateway listener mail bounces")
-    assert float(words.scores(weights).max()) < words.most(weights)
+    scores, held = words.scores(weights)
+    assert scores.shape == held.shape == (len(ARTICLES),)
+    assert float(held.max()) <= sum(weights.values())
+    assert held[0] == pytest.approx(sum(weights[term] for term in analyze("token gateway")))
     (token,) = analyze("token")
     assert weights[token] == pytest.approx((1 + math.log(2)) * words.idf(token))
 

@@ -1,0 +1,101 @@
+from __future__ import annotations
+
+from dataclasses import fields, replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from indexer.engine import Evidence, Signals
+from service.decision import NOTHING, WITH_TICKETS, DecisionModel, Features, default_decision
+from service.evidence import Ranked, Weights, rank_articles, standardise
+
+_NAMES = [field.name for field in fields(Features)]
+
+
+def _signals(rows: int, **values: list[float]) -> Signals:
+    names = [field.name for field in fields(Signals) if field.name != "rows"]
+    arrays = {name: np.array(values.get(name, [0.0] * rows), np.float32) for name in names}
+    return Signals(rows=np.arange(rows), **arrays)
+
+
+def _evidence(candidates: Signals, **changes: object) -> Evidence:
+    spread = {name: [0.0, 0.5, 1.0, 0.5] for name in ("passages", "plain", "gist", "opening", "words", "held")}
+    evidence = Evidence(
+        candidates=candidates,
+        background=_signals(4, **spread),
+        signatures={},
+        similar_tickets={},
+        trust=0.0,
+        self_similarity=0.4,
+        vector=np.zeros(3, np.float32),
+        terms={"token": 3.0, "expir": 1.0},
+        signature_count=0,
+    )
+    return replace(evidence, **changes)  # type: ignore[arg-type]
+
+
+def test_features() -> None:
+    found = _signals(2, gist=[0.2, 0.6], likeness=[0.9, 0.7], held=[1.0, 3.0])
+    evidence = _evidence(found, signatures={1: ("code: a",)}, signature_count=2)
+    features = DecisionModel().read([Ranked(1, 5.0, {}, 1), Ranked(0, 1.0, {}, 0)], evidence)
+    assert features.nearness == pytest.approx(0.6 - 0.1 - 0.65 * 0.4)
+    assert features.likeness == pytest.approx(0.9)
+    assert features.coverage == pytest.approx(3 / 4 * 2**0.5)
+    assert features.wording == pytest.approx((3.0 - 0.5) / np.std([0.0, 0.5, 1.0, 0.5]))
+    assert features.signatures == 0.5
+    assert features.standing == 0.0
+    no_codes = DecisionModel().read([Ranked(1, 5.0, {}, 1)], _evidence(found))
+    assert no_codes.signatures == 0.5
+    assert WITH_TICKETS.read([Ranked(1, 5.0, {}, 1)], _evidence(found)).standing == 5.0
+
+
+@given(st.lists(st.floats(-5, 20), min_size=6, max_size=6), st.integers(0, 5), st.floats(0, 5))
+def test_more_evidence_never_lowers_the_probability(values: list[float], place: int, more: float) -> None:
+    features = Features(*values)
+    stronger = replace(features, **{_NAMES[place]: values[place] + more})
+    for model in (DecisionModel(), WITH_TICKETS):
+        assert 0.0 <= model.probability(features) <= model.probability(stronger) <= 1.0
+
+
+def test_nothing_found_is_no_confidence() -> None:
+    evidence = _evidence(_signals(0))
+    assert DecisionModel().confidence([], evidence) == 0.0
+    assert DecisionModel().probability(NOTHING) < 0.01
+
+
+def test_no_words_at_all() -> None:
+    evidence = _evidence(_signals(1, gist=[0.5]), terms={})
+    assert DecisionModel().read([Ranked(0, 1.0, {}, 0)], evidence).coverage == 0.0
+
+
+def test_tickets_are_used_once_they_are_believed() -> None:
+    assert not default_decision(0.0).uses_tickets
+    assert not default_decision(0.49).uses_tickets
+    assert default_decision(0.5).uses_tickets
+
+
+def test_ranking_adds_named_parts_and_keeps_path_order_on_ties() -> None:
+    found = _signals(3, passages=[0.5, 1.0, 0.5], words=[0.5, 0.5, 0.5])
+    ranked = rank_articles(_evidence(found, signatures={2: ("code: a",)}), Weights(), lambda name: 0.6)
+    assert [item.row for item in ranked] == [1, 2, 0]
+    assert ranked[1].parts["signature"] == pytest.approx(0.6)
+    for item in ranked:
+        assert item.score == pytest.approx(sum(item.parts.values()), abs=1e-5)
+    ties = rank_articles(_evidence(_signals(3)), Weights(), lambda name: 0.0)
+    assert [item.row for item in ties] == [0, 1, 2]
+
+
+def test_tickets_count_by_trust() -> None:
+    found = _signals(2, votes=[0.0, 1.0])
+    usual = replace(_evidence(found).background, votes=np.array([0, 1, 0, 1], np.float32))
+    ranked = rank_articles(_evidence(found, trust=0.5, background=usual), Weights(), lambda name: 0.0)
+    assert ranked[0].row == 1
+    assert ranked[0].parts["tickets"] == pytest.approx(0.5 * 1.0)
+
+
+def test_standardise() -> None:
+    background = np.array([0.0, 2.0], np.float32)
+    np.testing.assert_allclose(standardise(np.array([1.0, 2.0, 99.0], np.float32), background), [0.0, 1.0, 8.0])
+    np.testing.assert_array_equal(standardise(np.array([3.0], np.float32), np.ones(5, np.float32)), [0.0])

@@ -1,0 +1,136 @@
+from __future__ import annotations
+
+import hashlib
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from indexer.articles import Article, parse_article
+from indexer.chunking import ChunkLimits, chunk_article
+from indexer.errors import ArticleError
+from indexer.lexical import analyze
+from service.answers import Snippet
+from service.sections import SectionRole, role_of
+from service.snippets import MAX_SNIPPET_CHARS, Excerpts, choose_snippets, cut_excerpts, highlight
+from tests.conftest import FakeEmbedder
+
+KNOWN_ERROR = """# Exports stop after a minute
+
+## Symptoms
+
+The export of a large table stops after one minute with an error.
+
+## Cause
+
+The proxy closes any request that takes longer than sixty seconds.
+
+## Resolution
+
+1. Ask for the export as a background job.
+2. Fetch the finished file with `GET /exports/{id}`.
+
+## Related
+
+- Exports that stop after a minute are also in the release notes.
+"""
+
+
+def _excerpts(markdown: str) -> Excerpts:
+    article = parse_article("a/b.md", markdown.encode())
+    chunks = chunk_article(article, ChunkLimits(), FakeEmbedder().count_tokens)
+    return cut_excerpts(article, [(chunk.section, chunk.span) for chunk in chunks])
+
+
+def _choose(excerpts: Excerpts, question: str, limit: int = 3) -> tuple[Snippet, ...]:
+    count = max((unit.chunk for unit in excerpts.units), default=-1) + 1
+    return choose_snippets(excerpts, np.zeros(count, np.float32), dict.fromkeys(analyze(question), 1.0), limit)
+
+
+def _check(article: Article, snippet: Snippet) -> None:
+    data = article.source.data[snippet.citation.start_byte : snippet.citation.end_byte]
+    assert data.decode() == snippet.text
+    assert hashlib.sha256(data).hexdigest() == snippet.citation.sha256
+    assert len(snippet.text) <= MAX_SNIPPET_CHARS
+
+
+def test_what_to_do_and_why_come_before_what_the_reader_sees_already() -> None:
+    excerpts = _excerpts(KNOWN_ERROR)
+    snippets = _choose(excerpts, "the export of a large table stops after one minute")
+    assert [snippet.citation.heading_path[-1] for snippet in snippets] == ["Resolution", "Cause", "Symptoms"]
+    assert snippets[0].text.startswith("1. Ask for the export")
+    for snippet in snippets:
+        _check(excerpts.article, snippet)
+
+
+def test_the_telling_words_choose_among_sections_of_one_role() -> None:
+    steps = "\n\n".join(
+        f"## How to do part {part}\n\n{text}"
+        for part, text in (("one", "Rotate the key. " * 30), ("two", "Open the firewall for port 8443."))
+    )
+    first, *_ = _choose(_excerpts(f"# Guide\n\n{steps}\n"), "which firewall port")
+    assert first.text == "Open the firewall for port 8443."
+    assert [first.text[a:b] for a, b in first.highlights] == ["firewall", "port"]
+
+
+def test_snippets_do_not_overlap_and_stay_in_their_section() -> None:
+    excerpts = _excerpts("# Long\n\n" + "\n\n".join(f"## Part {n}\n\n" + "Word again. " * 60 for n in range(3)))
+    snippets = _choose(excerpts, "word", limit=6)
+    spans = sorted((snippet.citation.start_byte, snippet.citation.end_byte) for snippet in snippets)
+    assert len(spans) == 6
+    assert all(a[1] <= b[0] for a, b in pairwise(spans))
+
+
+def test_a_line_too_long_for_a_snippet_is_cut_at_white_space() -> None:
+    excerpts = _excerpts("# Log\n\n```text\n" + "token " * 400 + "\n```\n")
+    (first, *_) = _choose(excerpts, "token")
+    _check(excerpts.article, first)
+    assert first.text.endswith("token")
+
+
+def test_a_question_without_known_words_still_gets_the_resolution() -> None:
+    assert _choose(_excerpts(KNOWN_ERROR), "")[0].citation.heading_path[-1] == "Resolution"
+
+
+@given(st.text(max_size=900), st.text(max_size=80))
+def test_every_snippet_of_any_text_can_be_checked(body: str, question: str) -> None:
+    try:
+        excerpts = _excerpts(f"# Title\n\n{body}")
+    except ArticleError:
+        return
+    for snippet in _choose(excerpts, question + body[:40]):
+        _check(excerpts.article, snippet)
+
+
+def test_highlights_know_inflections() -> None:
+    text = "Connections refused; the connection's pool isn't open."
+    marked = [text[a:b] for a, b in highlight(text, dict.fromkeys(analyze("connection refuse"), 1.0))]
+    assert marked == ["Connections", "refused", "connection's"]
+
+
+@pytest.mark.parametrize(
+    ("heading", "role"),
+    [
+        ("Resolution", SectionRole.ACTION),
+        ("First 15 minutes", SectionRole.ACTION),
+        ("How do I export?", SectionRole.ACTION),
+        ("Cause", SectionRole.REASON),
+        ("Verification", SectionRole.CHECK),
+        ("Symptoms", SectionRole.SIGHT),
+        ("Related", SectionRole.REFERENCE),
+        ("Filters", SectionRole.OTHER),
+    ],
+)
+def test_roles(heading: str, role: SectionRole) -> None:
+    assert role_of(("Title", heading)) is role
+    assert role_of(("Title", heading, "Cause of all")) is role
+    assert role_of(("How to fix a title",)) is SectionRole.OTHER
+
+
+def test_offsets_of_bytes(tmp_path: Path) -> None:
+    source = parse_article("x.md", "# Ä\r\n\r\nÖl läuft\r\n".encode()).source
+    for offset in range(len(source.text)):
+        assert source.offset_of_byte(source.byte_of(offset)) == offset
