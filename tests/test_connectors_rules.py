@@ -92,6 +92,24 @@ def test_a_gitlab_project_is_not_public_only_if_it_says_so(level: object) -> Non
     assert _event(fixture, body).kind is EventKind.IGNORED
 
 
+@pytest.mark.parametrize(
+    ("kind", "api", "answered"),
+    [
+        ("service_desk", "servicedesk", True),
+        ("service_desk", "platform", True),
+        (None, "servicedesk", True),
+        (None, "platform", False),
+        ("software", "servicedesk", False),
+        ("software", "platform", False),
+    ],
+)
+def test_jira_projects_without_internal_comments_get_no_note(kind: str | None, api: str, answered: bool) -> None:
+    fixture = ALL["jira", "issue_created"]
+    body = json.loads(fixture.body)
+    body["issue"]["fields"]["project"]["projectTypeKey"] = kind
+    assert (_event(fixture, body, options={"api": api}).kind is EventKind.TICKET) == answered
+
+
 @pytest.mark.parametrize("shared", [None, True, "yes", 1])
 def test_a_slack_channel_is_our_own_only_if_slack_says_so(shared: object) -> None:
     fixture = ALL["slack", "mention_in_thread_vouched"]

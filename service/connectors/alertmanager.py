@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from service.connectors import reading, signatures
-from service.connectors.calling import api_url, clip, signed_or_bearer
+from service.connectors.calling import api_url, clip, post_to_operator
 from service.connectors.contract import Connector, ConnectorConfig, Event, EventKind, Inbound, Note, Outbound
 from service.connectors.generic import note_payload
-from service.connectors.marking import note_marker
+from service.connectors.marking import note_message_id
 from service.connectors.markup import to_slack
 from service.connectors.reading import text_at
 from service.notes import escape
@@ -70,18 +70,8 @@ class Alertmanager(Connector):
         )
 
     def render(self, note: Note, event: Event, config: ConnectorConfig) -> Sequence[Outbound]:
-        headers, signing_secret = signed_or_bearer(config)
-        message_id = note_marker(event).replace(":", "-")
-        return [
-            Outbound(
-                "POST",
-                api_url(config, ""),
-                _message(note, event, config.options.get("format", "").strip().lower()),
-                headers if signing_secret else {**headers, "webhook-id": message_id},
-                signing_secret=signing_secret,
-                message_id=message_id,
-            )
-        ]
+        message = _message(note, event, config.options.get("format", "").strip().lower())
+        return [post_to_operator(api_url(config, ""), message, note_message_id(event), config)]
 
 
 def _describe(alerts: Sequence[Mapping[str, Any]]) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 from indexer.errors import SettingsError
@@ -37,11 +39,15 @@ def authorization(config: ConnectorConfig, scheme: str) -> dict[str, str]:
     return {"Authorization": f"{scheme}{token}" if scheme.endswith("=") else f"{scheme} {token}"}
 
 
-def signed_or_bearer(config: ConnectorConfig) -> tuple[dict[str, str], str]:
-    """Headers and signing secret of a call to the operator's own address: `whsec_…` signs, else a bearer token."""
+def post_to_operator(url: str, body: Mapping[str, Any], message_id: str, config: ConnectorConfig) -> Outbound:
+    """A call to an address of the operator's own: a `whsec_…` token signs it, any other is sent as a bearer token.
+
+    Either way `webhook-id` is the same at every attempt, so the receiver can tell a repetition.
+    """
     if config.token.startswith(SIGNING_PREFIX):
-        return {}, config.token
-    return authorization(config, "Bearer"), ""
+        return Outbound("POST", url, body, signing_secret=config.token, message_id=message_id)
+    headers = {**authorization(config, "Bearer"), "webhook-id": message_id}
+    return Outbound("POST", url, body, headers, message_id=message_id)
 
 
 def api_url(config: ConnectorConfig, path: str, default: str = "") -> str:

@@ -13,7 +13,7 @@ from email.message import Message
 from email.utils import parseaddr
 
 from service.connectors import reading, signatures
-from service.connectors.calling import api_url, signed_or_bearer
+from service.connectors.calling import api_url, post_to_operator
 from service.connectors.contract import (
     Connector,
     ConnectorConfig,
@@ -25,7 +25,7 @@ from service.connectors.contract import (
     is_public_reply,
 )
 from service.connectors.mail_text import header, new_text, parse_mail
-from service.connectors.marking import is_own_note, note_marker
+from service.connectors.marking import is_own_note, note_marker, note_message_id
 from service.connectors.markup import to_html, to_plain
 
 MAIL_TYPE = "message/rfc822"
@@ -88,33 +88,24 @@ class Email(Connector):
             return []
         marker = note_marker(event)
         sender = config.options.get("from_address", "")
-        message_id = marker.replace(":", "-")
-        headers, signing_secret = signed_or_bearer(config)
+        message_id = note_message_id(event)
         threading = {
             "In-Reply-To": event.reply["message_id"],
             "References": " ".join(event.reply["references"]),
         }
-        return [
-            Outbound(
-                "POST",
-                api_url(config, ""),
-                {
-                    "from": sender,
-                    "to": [to],
-                    "subject": _reply_subject(event.title, is_public),
-                    "text": f"{to_plain(note.markdown)}\n\n{marker}",
-                    "html": f"{to_html(note.markdown)}\n<p>{marker}</p>",
-                    "headers": {
-                        "Message-ID": f"<{message_id}@{sender.rpartition('@')[2]}>",
-                        **{name: value for name, value in threading.items() if value},
-                        "Auto-Submitted": "auto-replied",
-                    },
-                },
-                headers if signing_secret else {**headers, "webhook-id": message_id},
-                signing_secret=signing_secret,
-                message_id=message_id,
-            )
-        ]
+        mail = {
+            "from": sender,
+            "to": [to],
+            "subject": _reply_subject(event.title, is_public),
+            "text": f"{to_plain(note.markdown)}\n\n{marker}",
+            "html": f"{to_html(note.markdown)}\n<p>{marker}</p>",
+            "headers": {
+                "Message-ID": f"<{message_id}@{sender.rpartition('@')[2]}>",
+                **{name: value for name, value in threading.items() if value},
+                "Auto-Submitted": "auto-replied",
+            },
+        }
+        return [post_to_operator(api_url(config, ""), mail, message_id, config)]
 
 
 def _why_ignored(message: Message, text: str, config: ConnectorConfig) -> str:

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from service.connectors import reading, signatures
-from service.connectors.calling import signed_or_bearer
+from service.connectors.calling import post_to_operator
 from service.connectors.contract import (
     Connector,
     ConnectorConfig,
@@ -21,7 +21,7 @@ from service.connectors.contract import (
     Outbound,
     is_public_reply,
 )
-from service.connectors.marking import is_own_note, note_marker
+from service.connectors.marking import is_own_note, note_marker, note_message_id
 from service.connectors.markup import to_html, to_plain
 from service.connectors.plain_text import html_to_text
 from service.connectors.reading import text_at
@@ -86,18 +86,8 @@ class Generic(Connector):
         )
 
     def render(self, note: Note, event: Event, config: ConnectorConfig) -> Sequence[Outbound]:
-        headers, signing_secret = signed_or_bearer(config)
-        message_id = note_marker(event).replace(":", "-")
-        return [
-            Outbound(
-                "POST",
-                config.options.get("callback_url", ""),
-                note_payload(note, event, is_public=note.public and is_public_reply(event, config)),
-                headers if signing_secret else {**headers, "webhook-id": message_id},
-                signing_secret=signing_secret,
-                message_id=message_id,
-            )
-        ]
+        payload = note_payload(note, event, is_public=note.public and is_public_reply(event, config))
+        return [post_to_operator(config.options.get("callback_url", ""), payload, note_message_id(event), config)]
 
 
 def note_payload(note: Note, event: Event, is_public: bool) -> dict[str, Any]:

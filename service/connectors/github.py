@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from indexer.metadata import Audience
 from service.connectors import reading, signatures
-from service.connectors.calling import api_url, authorization, clip
+from service.connectors.calling import api_url, authorization
 from service.connectors.contract import (
     Connector,
     ConnectorConfig,
@@ -23,8 +23,7 @@ from service.connectors.contract import (
     Outbound,
     is_public_reply,
 )
-from service.connectors.marking import is_own_note, note_marker
-from service.connectors.markup import to_quiet_markdown
+from service.connectors.marking import forge_note, note_marker, why_own
 from service.connectors.plain_text import markdown_to_text
 from service.connectors.reading import text_at
 
@@ -95,22 +94,20 @@ class GitHub(Connector):
     def render(self, note: Note, event: Event, config: ConnectorConfig) -> Sequence[Outbound]:
         if event.reply["public_place"] and not (note.public and is_public_reply(event, config)):
             return []
-        marker = note_marker(event)
         path = f"/repos/{event.reply['repository']}/issues/{event.reply['number']}/comments"
         url = api_url(config, path, "https://api.github.com")
-        text = clip(to_quiet_markdown(note.markdown.rstrip()), _MAX_COMMENT_CHARS)
         return [
             Outbound(
                 "POST",
                 url,
-                {"body": f"{text}\n\n<!-- {marker} -->"},
+                {"body": forge_note(note, event, _MAX_COMMENT_CHARS)},
                 {
                     **authorization(config, "Bearer"),
                     "Accept": "application/vnd.github+json",
                     "X-GitHub-Api-Version": "2022-11-28",
                 },
                 lookup_url=f"{url}?per_page=100&since={quote(event.reply['since'], safe='')}",
-                idempotency_marker=marker,
+                idempotency_marker=note_marker(event),
             )
         ]
 
@@ -119,12 +116,9 @@ class GitHub(Connector):
         return Audience.INTERNAL if is_private and repository.lower() in vouched else Audience.PUBLIC
 
     def _why_ignored(self, body: Mapping[str, Any], is_private: bool, config: ConnectorConfig) -> str:
-        own = config.options.get("author_id", "")
         comment = reading.object_at(body, "comment")
-        if own and own == text_at(body, "sender", "id"):
-            return "written by this integration"
-        if is_own_note(text_at(comment, "body")):
-            return "one of our own notes"
+        if why := why_own(config, {text_at(body, "sender", "id")}, text_at(comment, "body")):
+            return why
         if text_at(body, "sender", "type") == "Bot":
             return "written by a bot"
         if reading.object_at(body, "issue", "pull_request"):
@@ -133,8 +127,8 @@ class GitHub(Connector):
             return "neither a new issue nor a new comment"
         if not is_private and not config.public_replies:
             return "the repository is public and public replies are off"
-        if comment and not reading.is_on(config, "answer_comments"):
-            return "comments are not answered (option answer_comments)"
+        if comment and (why := reading.why_no_comments(config)):
+            return why
         if comment and text_at(comment, "author_association") in _STAFF:
             return "a comment by staff"
         return ""

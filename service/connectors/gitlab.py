@@ -11,7 +11,7 @@ from typing import Any
 
 from indexer.metadata import Audience
 from service.connectors import reading, signatures
-from service.connectors.calling import api_url, authorization, clip
+from service.connectors.calling import api_url, authorization
 from service.connectors.contract import (
     Connector,
     ConnectorConfig,
@@ -22,8 +22,7 @@ from service.connectors.contract import (
     Outbound,
     is_public_reply,
 )
-from service.connectors.marking import is_own_note, note_marker
-from service.connectors.markup import to_quiet_markdown
+from service.connectors.marking import forge_note, note_marker, why_own
 from service.connectors.plain_text import markdown_to_text
 from service.connectors.reading import text_at
 
@@ -94,18 +93,16 @@ class GitLab(Connector):
         is_internal = event.audience is Audience.INTERNAL
         if event.reply["public_place"] and not is_internal and not (note.public and is_public_reply(event, config)):
             return []
-        marker = note_marker(event)
         path = f"/api/v4/projects/{event.reply['project']}/issues/{event.reply['number']}/notes"
         url = api_url(config, path, "https://gitlab.com")
-        text = clip(to_quiet_markdown(note.markdown.rstrip()), _MAX_NOTE_CHARS)
         return [
             Outbound(
                 "POST",
                 url,
-                {"body": f"{text}\n\n<!-- {marker} -->", "internal": is_internal},
+                {"body": forge_note(note, event, _MAX_NOTE_CHARS), "internal": is_internal},
                 authorization(config, "Bearer"),
                 lookup_url=f"{url}?order_by=created_at&sort=desc&per_page=100",
-                idempotency_marker=marker,
+                idempotency_marker=note_marker(event),
             )
         ]
 
@@ -118,17 +115,14 @@ class GitLab(Connector):
     def _why_ignored(self, body: Mapping[str, Any], is_public_place: bool, config: ConnectorConfig) -> str:
         said = reading.object_at(body, "object_attributes")
         is_comment = text_at(body, "object_kind") == "note"
-        own = config.options.get("author_id", "")
-        if own and own == text_at(body, "user", "id"):
-            return "written by this integration"
-        if is_own_note(text_at(said, "note")):
-            return "one of our own notes"
+        if why := why_own(config, {text_at(body, "user", "id")}, text_at(said, "note")):
+            return why
         if reading.flag_at(said, "system"):
             return "a note by GitLab itself"
         if text_at(said, "action") not in ({"create", ""} if is_comment else {"open"}):
             return "neither a new issue nor a new comment"
         if is_public_place and not config.public_replies and not reading.is_on(config, "internal_notes"):
             return "the project is public; neither public replies nor internal notes are on"
-        if is_comment and not reading.is_on(config, "answer_comments"):
-            return "comments are not answered (option answer_comments)"
+        if is_comment and (why := reading.why_no_comments(config)):
+            return why
         return ""

@@ -22,7 +22,7 @@ from service.connectors.contract import (
     Outbound,
     is_public_reply,
 )
-from service.connectors.marking import is_own_note, note_marker
+from service.connectors.marking import note_marker, why_own
 from service.connectors.markup import to_adf, to_jira_wiki
 from service.connectors.plain_text import adf_to_text, wiki_to_text
 from service.connectors.reading import text_at
@@ -88,7 +88,7 @@ class Jira(Connector):
         markdown = clip(note.markdown, _MAX_COMMENT_CHARS // 2)
         issue = f"issue/{event.subject_id}/comment"
         body: dict[str, Any]
-        if config.options.get("api", "").strip().lower() == "platform":
+        if _uses_platform_api(config):
             path = f"/rest/api/3/{issue}"
             visibility = {"key": "sd.public.comment", "value": {"internal": not is_public}}
             body = {"body": to_adf(markdown, marker), "properties": [visibility]}
@@ -110,22 +110,35 @@ class Jira(Connector):
         projects = {name.strip().upper() for name in config.options.get("projects", "").split(",") if name.strip()}
         if projects and key.rpartition("-")[0] not in projects:
             return "a project that is not in the option projects"
-        own = config.options.get("author_id", "")
-        if own and own in {text_at(body, "comment", "author", "accountId"), text_at(body, "user", "accountId")}:
-            return "written by this integration"
-        if is_own_note(_rich_text(body, "comment", "body")):
-            return "one of our own notes"
+        if not _is_service_project(body, config):
+            return "not a service project, where every comment can be read by all who see the issue"
+        authors = {text_at(body, "comment", "author", "accountId"), text_at(body, "user", "accountId")}
+        if why := why_own(config, authors, _rich_text(body, "comment", "body")):
+            return why
         if kind == _CREATED:
             return ""
         if kind != _COMMENTED:
             return "neither a new request nor a new comment"
-        if not reading.is_on(config, "answer_comments"):
-            return "comments are not answered (option answer_comments)"
+        if why := reading.why_no_comments(config):
+            return why
         if reading.flag_at(body, "comment", "jsdPublic") is not True:
             return "an internal comment"
         if text_at(body, "comment", "author", "accountType") == "app":
             return "a comment by an app"
         return ""
+
+
+def _uses_platform_api(config: ConnectorConfig) -> bool:
+    return config.options.get("api", "").strip().lower() == "platform"
+
+
+def _is_service_project(body: Mapping[str, Any], config: ConnectorConfig) -> bool:
+    """Only service projects have internal comments.
+
+    The service desk interface refuses any other project itself; the platform's would write a comment that all can read.
+    """
+    kind = text_at(body, "issue", "fields", "project", "projectTypeKey")
+    return kind == "service_desk" or (not kind and not _uses_platform_api(config))
 
 
 def _rich_text(data: Mapping[str, Any], *path: str) -> str:

@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from service.connectors import reading, signatures
-from service.connectors.calling import api_url, authorization, clip
+from service.connectors.calling import api_url, authorization
 from service.connectors.contract import Connector, ConnectorConfig, Event, EventKind, Inbound, Note, Outbound
-from service.connectors.marking import note_marker
-from service.connectors.markup import to_plain
+from service.connectors.marking import note_marker, plain_note
 from service.connectors.reading import text_at
 
 _OTHERS = frozenset(
@@ -66,15 +65,14 @@ class Opsgenie(Connector):
         )
 
     def render(self, note: Note, event: Event, config: ConnectorConfig) -> Sequence[Outbound]:
-        marker = note_marker(event)
         url = api_url(config, f"/v2/alerts/{event.subject_id}/notes", "https://api.opsgenie.com")
         return [
             Outbound(
                 "POST",
                 f"{url}?identifierType=id",
-                {"note": f"{clip(to_plain(note.markdown), _MAX_NOTE_CHARS)}\n\n{marker}", "source": "symptom-kb"},
+                {"note": plain_note(note, event, _MAX_NOTE_CHARS), "source": "symptom-kb"},
                 authorization(config, "GenieKey"),
                 lookup_url=f"{url}?identifierType=id&order=desc&limit=100",
-                idempotency_marker=marker,
+                idempotency_marker=note_marker(event),
             )
         ]

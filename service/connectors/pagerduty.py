@@ -9,10 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from service.connectors import reading, signatures
-from service.connectors.calling import api_url, authorization, clip
+from service.connectors.calling import api_url, authorization
 from service.connectors.contract import Connector, ConnectorConfig, Event, EventKind, Inbound, Note, Outbound
-from service.connectors.marking import note_marker
-from service.connectors.markup import to_plain
+from service.connectors.marking import note_marker, plain_note
 from service.connectors.reading import text_at
 
 _FIRING = frozenset({"incident.triggered", "incident.reopened"})
@@ -61,19 +60,18 @@ class PagerDuty(Connector):
         )
 
     def render(self, note: Note, event: Event, config: ConnectorConfig) -> Sequence[Outbound]:
-        marker = note_marker(event)
         url = api_url(config, f"/incidents/{event.subject_id}/notes", "https://api.pagerduty.com")
         return [
             Outbound(
                 "POST",
                 url,
-                {"note": {"content": f"{clip(to_plain(note.markdown), _MAX_NOTE_CHARS)}\n\n{marker}"}},
+                {"note": {"content": plain_note(note, event, _MAX_NOTE_CHARS)}},
                 {
                     **authorization(config, "Token token="),
                     "Accept": "application/json",
                     "From": config.options.get("from_email", ""),
                 },
                 lookup_url=url,
-                idempotency_marker=marker,
+                idempotency_marker=note_marker(event),
             )
         ]

@@ -137,6 +137,11 @@ def reply_audience(config: ConnectorConfig, is_public: bool) -> Audience:
     return Audience.PUBLIC if config.public_replies and is_public else Audience.INTERNAL
 
 
+def why_no_comments(config: ConnectorConfig) -> str:
+    """Why a comment gets no note, empty where the option `answer_comments` is on."""
+    return "" if is_on(config, "answer_comments") else "comments are not answered (option answer_comments)"
+
+
 def ignored(delivery: str, why: str, subject_id: str = "", replay_key: str = "") -> Event:
     """An authentic delivery of no interest."""
     return Event(EventKind.IGNORED, delivery, subject_id=subject_id, fields={"ignored": why}, replay_key=replay_key)

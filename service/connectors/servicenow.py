@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from service.connectors import reading, signatures
-from service.connectors.calling import api_url, authorization, clip
+from service.connectors.calling import api_url, authorization
 from service.connectors.contract import (
     Connector,
     ConnectorConfig,
@@ -21,8 +21,7 @@ from service.connectors.contract import (
     Outbound,
     is_public_reply,
 )
-from service.connectors.marking import is_own_note, note_marker
-from service.connectors.markup import to_plain
+from service.connectors.marking import note_marker, plain_note, why_own
 from service.connectors.plain_text import any_to_text
 from service.connectors.reading import text_at
 
@@ -78,17 +77,16 @@ class ServiceNow(Connector):
         )
 
     def render(self, note: Note, event: Event, config: ConnectorConfig) -> Sequence[Outbound]:
-        marker = note_marker(event)
         field = "comments" if note.public and is_public_reply(event, config) else "work_notes"
         url = api_url(config, f"/api/now/table/{event.reply['table']}/{event.subject_id}")
         return [
             Outbound(
                 "PATCH",
                 url,
-                {field: f"{clip(to_plain(note.markdown), _MAX_NOTE_CHARS)}\n\n{marker}"},
+                {field: plain_note(note, event, _MAX_NOTE_CHARS)},
                 {**authorization(config, "Bearer"), "Accept": "application/json"},
                 lookup_url=f"{url}?sysparm_fields=work_notes,comments&sysparm_display_value=true",
-                idempotency_marker=marker,
+                idempotency_marker=note_marker(event),
             )
         ]
 
@@ -96,13 +94,8 @@ class ServiceNow(Connector):
         self, record: Mapping[str, Any], table: str, comment: str, action: str, config: ConnectorConfig
     ) -> str:
         tables = {name.strip() for name in (config.options.get("tables") or "incident").split(",")}
-        own = config.options.get("author_id", "")
         if table not in tables:
             return "a table that is not in the option tables"
-        if own and own == text_at(record, "updated_by"):
-            return "written by this integration"
-        if is_own_note(comment):
-            return "one of our own notes"
-        if action == "commented" and not reading.is_on(config, "answer_comments"):
-            return "comments are not answered (option answer_comments)"
-        return ""
+        if why := why_own(config, {text_at(record, "updated_by")}, comment):
+            return why
+        return reading.why_no_comments(config) if action == "commented" else ""

@@ -23,7 +23,7 @@ from service.connectors.contract import (
     Outbound,
     is_public_reply,
 )
-from service.connectors.marking import is_own_note, note_marker
+from service.connectors.marking import note_marker, why_own
 from service.connectors.markup import to_html
 from service.connectors.reading import text_at
 
@@ -111,17 +111,15 @@ class Zendesk(Connector):
     def _why_ignored(
         self, kind: str, ticket: Mapping[str, Any], comment: Mapping[str, Any], config: ConnectorConfig
     ) -> str:
-        own = config.options.get("author_id", "")
-        if own and own in {text_at(comment, "author", "id"), text_at(ticket, "actor_id")}:
-            return "written by this integration"
-        if is_own_note(text_at(comment, "body")) or is_own_note(text_at(ticket, "description")):
-            return "one of our own notes"
+        authors = {text_at(comment, "author", "id"), text_at(ticket, "actor_id")}
+        if why := why_own(config, authors, text_at(comment, "body"), text_at(ticket, "description")):
+            return why
         if kind in _CREATED:
             return ""
         if kind not in _COMMENTED:
             return "neither a new ticket nor a comment"
-        if not reading.is_on(config, "answer_comments"):
-            return "comments are not answered (option answer_comments)"
+        if why := reading.why_no_comments(config):
+            return why
         if reading.flag_at(comment, "author", "is_staff"):
             return "a comment by staff"
         return ""
