@@ -6,16 +6,10 @@ CURRENT is replaced last. A crash at any point leaves the old version live and t
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import json
-import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,17 +20,15 @@ from indexer.cache import EmbeddingCache
 from indexer.chunking import Chunk, ChunkLimits, chunk_article, heading_text, strip_markup
 from indexer.dense import IndexType, build_dense, choose_type
 from indexer.embedding import Embedder
-from indexer.errors import ArticleError, IndexBusy, IndexCorrupt, IndexMismatch, IndexNotFound, KBError
+from indexer.errors import ArticleError, IndexCorrupt, IndexNotFound, KBError
 from indexer.geometry import fit_transform, raw_scales, self_similarity, transform
-from indexer.history import ResolvedTickets, read_tickets, write_history
 from indexer.lexical import LexicalDocument, build_lexical, product_terms
 from indexer.metadata import Audience
+from indexer.publishing import Learned, fresh_folder, lock_index, make_manifest, publish, read_learned, write_learned
 from indexer.signatures import Signature, extract_signatures, signature_key
 from indexer.snapshot import (
     CHUNKS,
-    FORMAT_VERSION,
     GEOMETRY,
-    HISTORY,
     LEXICAL,
     MEAN_NORMS,
     OPENINGS,
@@ -45,20 +37,13 @@ from indexer.snapshot import (
     STATISTICS,
     VECTORS,
     WORDS,
-    FileRecord,
-    Manifest,
-    Snapshot,
     current_version,
-    file_record,
 )
 from indexer.store import CHUNK_DTYPE, ArticleCard, card_of, write_store
 from indexer.words import ArticleText, build_words
 
 Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total) as work advances."""
-
-_KEPT_VERSIONS = 2
-"""The live version and the one before it, which a service may still be serving for a moment."""
 
 
 class NothingPublished(KBError):
@@ -111,12 +96,8 @@ def build_index(
     embedder: Embedder,
     options: BuildOptions | None = None,
     progress: Progress = lambda stage, done, total: None,
-    tickets: ResolvedTickets | None = None,
 ) -> BuildReport:
     """Index every article below `source_dir` and publish the result in `index_dir`.
-
-    Args:
-        tickets: a history to learn from in place of the one that the live version holds.
 
     Raises:
         NothingPublished: no article was found, or `options.strict` and a file is malformed.
@@ -125,7 +106,7 @@ def build_index(
     started = time.monotonic()
     options = options or BuildOptions()
     index_dir.mkdir(parents=True, exist_ok=True)
-    with _lock(index_dir):
+    with lock_index(index_dir):
         articles, errors = _read_all(source_dir, options.default_audience, progress)
         if options.strict and errors:
             raise NothingPublished(
@@ -142,12 +123,12 @@ def build_index(
             openings = [opening_text(article) for article in articles]
             embedded = _embed(cache, embedder, [*texts, *openings], progress)
             before = _cards_before(index_dir)
-            tickets = tickets if tickets is not None else _history_before(index_dir, embedder)
-            building = _fresh_folder(index_dir)
+            learned = read_learned(index_dir, embedder)
+            building = fresh_folder(index_dir)
             progress("writing", 0, 1)
-            kind = _write_version(building, chunked, cache, texts, openings, options, tickets)
-            manifest = _manifest(building, embedder, kind, limits, len(articles), len(texts))
-            version = _publish(index_dir, building, manifest)
+            kind = _write_version(building, chunked, cache, texts, openings, options, learned)
+            manifest = make_manifest(building, embedder, kind, limits, len(articles), len(texts))
+            version = publish(index_dir, building, manifest)
             cache.keep_only(cache.key(text) for text in [*texts, *openings])
             progress("writing", 1, 1)
         finally:
@@ -166,36 +147,6 @@ def build_index(
         reused=len(set(texts) | set(openings)) - embedded,
         duration_s=time.monotonic() - started,
     )
-
-
-def publish_history(index_dir: Path, embedder: Embedder, tickets: ResolvedTickets) -> tuple[str, tuple[str, ...]]:
-    """Publish the live version again, with what `tickets` say in place of what was learned before.
-
-    Returns:
-        The new version's name, and the linked paths that the index does not hold.
-
-    Raises:
-        IndexNotFound, IndexCorrupt, IndexMismatch, IndexBusy.
-    """
-    with _lock(index_dir):
-        live = Snapshot.open(index_dir)
-        check_embedder(live.manifest, embedder)
-        building = _fresh_folder(index_dir)
-        for name in live.manifest.files:
-            if not name.startswith(f"{HISTORY}/"):
-                (building / name).parent.mkdir(parents=True, exist_ok=True)
-                os.link(live.folder / name, building / name)
-        cards = live.store.cards
-        vectors = live.vectors.vectors(np.arange(len(live.chunks)))
-        means = np.add.reduceat(vectors, [card.first_chunk for card in cards])
-        paths = [card.path for card in cards]
-        write_history(building / HISTORY, tickets, paths, means, live.geometry)
-        manifest = _manifest(
-            building, embedder, live.manifest.index_type, live.manifest.limits, len(cards), len(live.chunks)
-        )
-        version = _publish(index_dir, building, manifest)
-    unknown = {path for links in tickets.links for path in links} - set(paths)
-    return version, tuple(sorted(unknown))
 
 
 def _read_all(
@@ -242,7 +193,7 @@ def _write_version(
     texts: list[str],
     openings: list[str],
     options: BuildOptions,
-    tickets: ResolvedTickets | None,
+    learned: Learned,
 ) -> IndexType:
     cards: list[ArticleCard] = []
     rows: list[tuple[int, ...]] = []
@@ -267,8 +218,7 @@ def _write_version(
     kind = choose_type(options.index_type, len(texts))
     build_dense(folder / VECTORS, vectors, kind)
     build_dense(folder / OPENINGS, heads, IndexType.FLAT)
-    if tickets is not None:
-        write_history(folder / HISTORY, tickets, [card.path for card in cards], means, geometry)
+    write_learned(folder, learned, [card.path for card in cards], means, geometry)
     build_lexical(folder / LEXICAL, _chunk_documents(chunked))
     build_words(folder / WORDS, (_article_text(article) for article, _ in chunked))
     (folder / SIGNATURES).write_text(json.dumps(_signature_table(chunked), sort_keys=True, ensure_ascii=False))
@@ -341,91 +291,6 @@ def _cards_before(index_dir: Path) -> dict[str, str]:
         return {record["path"]: record["version"] for record in records}
     except (IndexNotFound, IndexCorrupt, OSError, ValueError, KeyError):
         return {}
-
-
-def _fresh_folder(index_dir: Path) -> Path:
-    for leftover in index_dir.glob(".building-*"):
-        shutil.rmtree(leftover)
-    folder = index_dir / f".building-{os.getpid()}"
-    folder.mkdir()
-    return folder
-
-
-def _history_before(index_dir: Path, embedder: Embedder) -> ResolvedTickets | None:
-    """What was learned from resolved tickets: it names articles by path, so it survives a rebuild by the same model."""
-    try:
-        folder = index_dir / current_version(index_dir)
-        if Manifest.read(folder).fingerprint != embedder.fingerprint or not (folder / HISTORY).is_dir():
-            return None
-        return read_tickets(folder / HISTORY)
-    except (IndexNotFound, IndexCorrupt, IndexMismatch, OSError, ValueError):
-        return None
-
-
-def _manifest(
-    folder: Path, embedder: Embedder, kind: IndexType, limits: ChunkLimits, article_count: int, chunk_count: int
-) -> Manifest:
-    files: dict[str, FileRecord] = {
-        path.relative_to(folder).as_posix(): file_record(path) for path in folder.rglob("*") if path.is_file()
-    }
-    created = datetime.now(UTC).isoformat(timespec="seconds")
-    return Manifest(FORMAT_VERSION, created, embedder.fingerprint, kind, limits, article_count, chunk_count, files)
-
-
-def _publish(index_dir: Path, building: Path, manifest: Manifest) -> str:
-    """Flush, write the manifest last, rename, replace CURRENT, and drop versions that nobody needs any more."""
-    body = json.dumps(manifest.as_dict(), indent=1).encode()
-    for name in manifest.files:
-        _flush(building / name)
-    (building / "manifest.json").write_bytes(body)
-    _flush(building / "manifest.json")
-    for folder in [building, *(path for path in building.rglob("*") if path.is_dir())]:
-        _flush(folder)
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-    version = f"{stamp}-{hashlib.sha256(body).hexdigest()[:12]}"
-    building.rename(index_dir / version)
-    _flush(index_dir)
-    pointer = index_dir / ".CURRENT.new"
-    pointer.write_text(version + "\n")
-    _flush(pointer)
-    pointer.replace(index_dir / "CURRENT")
-    _flush(index_dir)
-    versions = sorted(path for path in index_dir.iterdir() if (path / "manifest.json").is_file())
-    for old in versions[:-_KEPT_VERSIONS]:
-        if old.name != version:  # whose stamp is the oldest if the clock was set back
-            shutil.rmtree(old)
-    return version
-
-
-def _flush(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-@contextmanager
-def _lock(index_dir: Path) -> Iterator[None]:
-    """Hold the index directory for one writer. The system releases it if the process dies."""
-    if not index_dir.is_dir():
-        raise IndexNotFound(f"no index at {index_dir}: run `kb index FOLDER --index {index_dir}` first")
-    with (index_dir / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise IndexBusy(f"another `kb index` is writing to {index_dir}; wait for it to end") from error
-        yield
-
-
-def check_embedder(manifest: Manifest, embedder: Embedder) -> None:
-    """Raises IndexMismatch unless queries embedded by `embedder` may be compared with this index."""
-    built, now = manifest.fingerprint, embedder.fingerprint
-    if built != now:
-        raise IndexMismatch(
-            f"the index was built with {built.model} ({built.precision}), the service runs {now.model} "
-            f"({now.precision}): run `kb index` with the same model and precision"
-        )
 
 
 def describe(report: BuildReport) -> dict[str, Any]:

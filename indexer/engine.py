@@ -39,6 +39,7 @@ class Query:
         scope: what the caller may see.
         limit: how many articles each search proposes.
         excluded: paths of articles that are treated as not there.
+        as_of: ISO date; only resolved tickets from before that day count. Empty for all of them.
     """
 
     vector: Vectors
@@ -47,6 +48,7 @@ class Query:
     scope: Scope
     limit: int = 60
     excluded: frozenset[str] = frozenset()
+    as_of: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +132,7 @@ class RetrievalEngine:
         vector = transform(query.vector[None, :], snapshot.geometry)[0]
         weights = snapshot.words.query_weights(query.text)
         words, held = snapshot.words.scores(weights)
-        tickets = snapshot.history.evidence(vector) if snapshot.history else None
+        tickets = snapshot.history.evidence(vector, query.as_of) if snapshot.history else None
         signatures = self._signatures(query.signatures, view.mask)
         rows: set[int] = {*signatures, *_best(words * view.mask, query.limit)}
         if tickets is not None:

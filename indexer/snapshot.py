@@ -34,7 +34,7 @@ CATALOG_FILES = ("catalog.jsonl", "articles.jsonl", "articles.idx")
 CHUNKS, VECTORS, OPENINGS, GEOMETRY = "chunks.bin", "vectors.faiss", "openings.faiss", "geometry.npy"
 MEAN_NORMS, RAW_SCALES, STATISTICS = "mean_norms.npy", "raw_scales.npy", "statistics.json"
 SIGNATURES, LEXICAL, WORDS = "signatures.json", "lexical", "words"
-HISTORY = "history"
+HISTORY, DECISION = "history", "decision.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +126,7 @@ class Snapshot:
         lexical: BM25 over chunks.
         words: BM25F over articles.
         history: what resolved tickets say, where the index has learned from some.
+        decision: a calibrated decision model as JSON values, where a team calibrated one; only the service reads it.
         signatures: signature text to the rows of the articles that hold it.
     """
 
@@ -145,6 +146,8 @@ class Snapshot:
         self.words = WordIndex(folder / WORDS, manifest.article_count)
         paths = [card.path for card in self.store.cards]
         self.history = TicketHistory(folder / HISTORY, paths) if (folder / HISTORY).is_dir() else None
+        decision = folder / DECISION
+        self.decision: dict[str, Any] | None = json.loads(decision.read_bytes()) if decision.is_file() else None
         self.signatures: dict[str, list[int]] = json.loads((folder / SIGNATURES).read_bytes())
         counts = (len(self.store.cards), len(self.chunks), len(self.vectors), len(self.openings))
         if counts != (manifest.article_count, manifest.chunk_count, manifest.chunk_count, manifest.article_count):

@@ -41,14 +41,16 @@ class ArticleText:
 
 def build_words(folder: Path, articles: Iterable[ArticleText]) -> None:
     """Write vocabulary and postings for `articles`, whose order gives their rows. `folder` must not exist yet."""
-    counted = []
+    counted: list[dict[str, Counter[str]]] = []
     spellings: dict[str, str] = {}
     for article in articles:
-        texts = {name: getattr(article, name) for name in _WEIGHTS}
-        fields = {name: analyze(text) for name, text in texts.items()}
-        for name, terms in fields.items():
-            spellings.update(zip(surface_words(texts[name]), terms, strict=True))
-        counted.append({name: Counter(terms) for name, terms in fields.items()})
+        counts = {}
+        for name in _WEIGHTS:
+            text = getattr(article, name)
+            terms = analyze(text)
+            spellings.update(zip(surface_words(text), terms, strict=True))
+            counts[name] = Counter(terms)
+        counted.append(counts)
     count = len(counted)
     mean_length = {name: max(1.0, sum(fields[name].total() for fields in counted) / max(1, count)) for name in _WEIGHTS}
     postings: dict[str, list[tuple[int, float]]] = {}

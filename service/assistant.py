@@ -12,15 +12,15 @@ from functools import lru_cache
 from pathlib import Path
 
 from indexer.articles import Article
-from indexer.building import check_embedder
 from indexer.embedding import Embedder, load_embedder
 from indexer.engine import Evidence, Query, RetrievalEngine
 from indexer.errors import NotFound
+from indexer.publishing import check_embedder
 from indexer.scope import Scope
 from indexer.snapshot import Snapshot, current_version
 from indexer.store import ArticleCard
 from service.answers import Answer, Question, Reason, Suggestion
-from service.decision import NOTHING, DecisionModel, Features, default_decision
+from service.decision import NOTHING, DecisionModel, Features, default_decision, read_decision
 from service.evidence import Ranked, Weights, rank_articles
 from service.queries import QueryViews, read_question
 from service.snippets import Excerpts, choose_snippets, cut_excerpts
@@ -78,15 +78,18 @@ class Assistant:
         self._live = self._open(Snapshot.open(self._index_dir))
         return True
 
-    def answer(self, question: Question, scope: Scope, excluded: frozenset[str] = frozenset()) -> Answer:
+    def answer(
+        self, question: Question, scope: Scope, excluded: frozenset[str] = frozenset(), as_of: str = ""
+    ) -> Answer:
         """Ranked articles with cited snippets, and whether they are trusted to answer `question`.
 
         Args:
             excluded: paths of articles to treat as not there.
+            as_of: ISO date; only resolved tickets from before that day count. For replaying the past.
         """
         started = time.perf_counter()
         live = self._live
-        views, evidence, ranked = self._consider(live, question, scope, excluded)
+        views, evidence, ranked = self._consider(live, question, scope, excluded, as_of)
         confidence = live.decision.confidence(ranked, evidence)
         suggestions = tuple(_suggest(live, item, evidence) for item in ranked[: question.limit])
         return Answer(
@@ -125,15 +128,17 @@ class Assistant:
     def _open(self, snapshot: Snapshot) -> _Live:
         check_embedder(snapshot.manifest, self._embedder)
         trust = snapshot.history.trust if snapshot.history else 0.0
+        decision = read_decision(snapshot.decision) if snapshot.decision else default_decision(trust)
         engine = RetrievalEngine(snapshot)
-        return _Live(engine, Weights(), default_decision(trust), lru_cache(_KEPT_EXCERPTS)(_excerpts_of(snapshot)))
+        return _Live(engine, Weights(), decision, lru_cache(_KEPT_EXCERPTS)(_excerpts_of(snapshot)))
 
     def _consider(
-        self, live: _Live, question: Question, scope: Scope, excluded: frozenset[str]
+        self, live: _Live, question: Question, scope: Scope, excluded: frozenset[str], as_of: str = ""
     ) -> tuple[QueryViews, Evidence, list[Ranked]]:
         views = read_question(question)
         vector = self._embedder.embed([views.full])[0]
-        evidence = live.engine.search(Query(vector, views.words, views.signatures, scope, excluded=excluded))
+        query = Query(vector, views.words, views.signatures, scope, excluded=excluded, as_of=as_of)
+        evidence = live.engine.search(query)
         return views, evidence, rank_articles(evidence, live.weights, live.engine.rarity)
 
 

@@ -8,10 +8,12 @@ lowers the probability.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from indexer.engine import Evidence
+from indexer.errors import IndexCorrupt
 from service.evidence import Ranked, standardise
 
 _ANCHOR = (0.1, 0.65)
@@ -124,3 +126,17 @@ _BELIEVED = 0.5
 def default_decision(trust: float) -> DecisionModel:
     """The decision model for an index whose history deserves `trust` (0 to 1; 0 without one)."""
     return WITH_TICKETS if trust >= _BELIEVED else DecisionModel()
+
+
+def read_decision(values: Mapping[str, Any]) -> DecisionModel:
+    """A calibrated model from an index version's JSON values; what they say of their making is left aside.
+
+    Raises:
+        IndexCorrupt: a value is missing or of the wrong kind.
+    """
+    try:
+        model = values["model"]
+        names = {field.name for field in fields(DecisionModel)} - {"uses_tickets"}
+        return DecisionModel(**{name: float(model[name]) for name in names}, uses_tickets=bool(model["uses_tickets"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise IndexCorrupt("the calibrated decision cannot be read: run `kb calibrate` again") from error

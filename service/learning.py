@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.building import publish_history
 from indexer.embedding import Embedder, Vectors
 from indexer.errors import DatasetError
 from indexer.history import ResolvedTickets
+from indexer.publishing import Learned, publish_learned
 from service.answers import Question
 from service.queries import read_question
 
@@ -84,6 +84,8 @@ def learn(
 ) -> LearningReport:
     """Embed `tickets` and publish an index version that learned from them, replacing what was learned before.
 
+    A calibrated decision goes too: it was made for what the index knew then.
+
     Args:
         excluded: tickets that must not be learned from, such as those of a test: left out by id, and by text where the
             wording is nearly the same.
@@ -103,8 +105,10 @@ def learn(
         kept = [ticket for ticket, is_fresh in zip(kept, fresh, strict=True) if is_fresh]
     if not kept:
         raise DatasetError("nothing to learn from: every ticket of the history is among the excluded ones")
-    history = ResolvedTickets(vectors, tuple(ticket.articles for ticket in kept))
-    version, unknown = publish_history(index_dir, embedder, history)
+    history = ResolvedTickets(
+        vectors, tuple(ticket.articles for ticket in kept), tuple(ticket.created for ticket in kept)
+    )
+    version, unknown = publish_learned(index_dir, embedder, Learned(tickets=history))
     return LearningReport(version, len(kept), len(wanted) - len(kept), unknown)
 
 

@@ -5,9 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.building import build_index, publish_history
+from indexer.building import build_index
 from indexer.errors import IndexMismatch, IndexNotFound
 from indexer.history import ResolvedTickets, TicketHistory, read_tickets, write_history
+from indexer.publishing import Learned, publish_learned
 from indexer.snapshot import Snapshot
 from tests.conftest import FakeEmbedder, build
 
@@ -20,7 +21,7 @@ def _history(folder: Path, tickets: ResolvedTickets) -> TicketHistory:
 
 
 def test_a_similar_ticket_votes_for_what_resolved_it(tmp_path: Path) -> None:
-    history = _history(tmp_path, ResolvedTickets(AXES[[3, 1]], (("a.md",), ("b.md", "gone.md"))))
+    history = _history(tmp_path, ResolvedTickets(AXES[[3, 1]], (("a.md",), ("b.md", "gone.md")), ("", "")))
     evidence = history.evidence(AXES[3])
     assert int(np.argmax(evidence.votes)) == 0
     assert evidence.counts[0] == 1
@@ -32,10 +33,11 @@ def test_a_similar_ticket_votes_for_what_resolved_it(tmp_path: Path) -> None:
 
 
 def test_links_to_articles_that_left_are_kept_in_the_file(tmp_path: Path) -> None:
-    tickets = ResolvedTickets(AXES[[3]], (("gone.md",),))
+    tickets = ResolvedTickets(AXES[[3]], (("gone.md",),), ("2026-01-02",))
     assert _history(tmp_path, tickets).evidence(AXES[3]).votes.sum() == 0
     again = read_tickets(tmp_path / "h")
     assert again.links == (("gone.md",),)
+    assert again.created == ("2026-01-02",)
     np.testing.assert_array_equal(again.vectors, tickets.vectors)
 
 
@@ -43,8 +45,8 @@ def test_history_is_published_and_survives_a_rebuild(small_world: Path, index_di
     embedder = FakeEmbedder()
     build(small_world, index_dir, embedder)
     assert Snapshot.open(index_dir).history is None
-    tickets = ResolvedTickets(embedder.embed(["login is broken"]), (("auth/token-expired.md", "no/such.md"),))
-    version, unknown = publish_history(index_dir, embedder, tickets)
+    tickets = ResolvedTickets(embedder.embed(["login is broken"]), (("auth/token-expired.md", "no/such.md"),), ("",))
+    version, unknown = publish_learned(index_dir, embedder, Learned(tickets))
     assert unknown == ("no/such.md",)
     assert Snapshot.open(index_dir).name == version
     for name in (version, build(small_world, index_dir).version):
@@ -56,9 +58,28 @@ def test_history_is_published_and_survives_a_rebuild(small_world: Path, index_di
 
 
 def test_history_needs_an_index_by_the_same_model(small_world: Path, index_dir: Path) -> None:
-    tickets = ResolvedTickets(FakeEmbedder().embed(["x"]), (("a.md",),))
+    tickets = ResolvedTickets(FakeEmbedder().embed(["x"]), (("a.md",),), ("",))
     with pytest.raises(IndexNotFound):
-        publish_history(index_dir, FakeEmbedder(), tickets)
+        publish_learned(index_dir, FakeEmbedder(), Learned(tickets))
     build(small_world, index_dir)
     with pytest.raises(IndexMismatch):
-        publish_history(index_dir, FakeEmbedder(salt="other"), tickets)
+        publish_learned(index_dir, FakeEmbedder(salt="other"), Learned(tickets))
+
+
+def test_only_older_tickets_count_for_a_day_in_the_past(tmp_path: Path) -> None:
+    links = (("a.md",), ("b.md",), ("c.md",))
+    both = _history(tmp_path / "both", ResolvedTickets(AXES[[3, 3, 3]], links, ("2026-01-01", "2026-02-01", "")))
+    then = both.evidence(AXES[3], before="2026-02-01")
+    alone = _history(tmp_path / "one", ResolvedTickets(AXES[[3]], (("a.md",),), ("2026-01-01",))).evidence(AXES[3])
+    np.testing.assert_allclose(then.votes, alone.votes, atol=1e-6)
+    np.testing.assert_allclose(then.prototype, alone.prototype, atol=1e-6)
+    np.testing.assert_array_equal(then.counts, alone.counts)
+    assert then.trust == alone.trust
+    assert both.evidence(AXES[3], before="2020-01-01").votes.sum() == 0
+
+
+def test_a_calibrated_decision_is_published_and_survives_a_rebuild(small_world: Path, index_dir: Path) -> None:
+    build(small_world, index_dir)
+    publish_learned(index_dir, FakeEmbedder(), Learned(decision={"model": {"threshold": 0.7}}))
+    build(small_world, index_dir)
+    assert Snapshot.open(index_dir).decision == {"model": {"threshold": 0.7}}

@@ -1,0 +1,183 @@
+"""Index versions that appear at once or not at all: lock, build folder, flush, manifest, rename, CURRENT.
+
+What a team taught an index (resolved tickets, a calibrated decision) belongs to the index and not to its articles: it
+can be published by itself, and every later build carries it over.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from indexer.chunking import ChunkLimits
+from indexer.dense import IndexType
+from indexer.embedding import Embedder, Vectors
+from indexer.errors import IndexBusy, IndexCorrupt, IndexMismatch, IndexNotFound
+from indexer.history import ResolvedTickets, read_tickets, write_history
+from indexer.snapshot import (
+    DECISION,
+    FORMAT_VERSION,
+    HISTORY,
+    FileRecord,
+    Manifest,
+    Snapshot,
+    current_version,
+    file_record,
+)
+
+_KEPT_VERSIONS = 2
+"""The live version and the one before it, which a service may still be serving for a moment."""
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What a team taught the index.
+
+    Attributes:
+        tickets: its resolved tickets.
+        decision: its calibrated decision as JSON values, which only the service reads.
+    """
+
+    tickets: ResolvedTickets | None = None
+    decision: Mapping[str, Any] | None = None
+
+
+def publish_learned(index_dir: Path, embedder: Embedder, learned: Learned) -> tuple[str, tuple[str, ...]]:
+    """Publish the live version again, with `learned` in place of what it had learned.
+
+    Returns:
+        The new version's name, and the articles linked in tickets that the index does not hold.
+
+    Raises:
+        IndexNotFound, IndexCorrupt, IndexMismatch, IndexBusy.
+    """
+    with lock_index(index_dir):
+        live = Snapshot.open(index_dir)
+        check_embedder(live.manifest, embedder)
+        building = fresh_folder(index_dir)
+        for name in live.manifest.files:
+            if name != DECISION and not name.startswith(f"{HISTORY}/"):
+                (building / name).parent.mkdir(parents=True, exist_ok=True)
+                os.link(live.folder / name, building / name)
+        cards = live.store.cards
+        paths = [card.path for card in cards]
+        vectors = live.vectors.vectors(np.arange(len(live.chunks)))
+        means = np.add.reduceat(vectors, [card.first_chunk for card in cards])
+        write_learned(building, learned, paths, means, live.geometry)
+        old = live.manifest
+        manifest = make_manifest(building, embedder, old.index_type, old.limits, len(cards), len(live.chunks))
+        version = publish(index_dir, building, manifest)
+    linked = {path for links in learned.tickets.links for path in links} if learned.tickets else set()
+    return version, tuple(sorted(linked - set(paths)))
+
+
+def write_learned(
+    folder: Path, learned: Learned, paths: Sequence[str], means: Vectors, geometry: NDArray[np.float32]
+) -> None:
+    """Write into a version's `folder` what was learned; arguments as for `write_history`."""
+    if learned.tickets is not None:
+        write_history(folder / HISTORY, learned.tickets, paths, means, geometry)
+    if learned.decision is not None:
+        (folder / DECISION).write_text(json.dumps(learned.decision, indent=1))
+
+
+def read_learned(index_dir: Path, embedder: Embedder) -> Learned:
+    """What the live version has learned: it names articles by path, so it survives a rebuild by the same model."""
+    try:
+        folder = index_dir / current_version(index_dir)
+        if Manifest.read(folder).fingerprint != embedder.fingerprint:
+            return Learned()
+        return Learned(
+            tickets=read_tickets(folder / HISTORY) if (folder / HISTORY).is_dir() else None,
+            decision=json.loads((folder / DECISION).read_bytes()) if (folder / DECISION).is_file() else None,
+        )
+    except (IndexNotFound, IndexCorrupt, IndexMismatch, OSError, ValueError):
+        return Learned()
+
+
+def fresh_folder(index_dir: Path) -> Path:
+    """An empty build folder below `index_dir`; what a crashed build left is removed. Hold the lock."""
+    for leftover in index_dir.glob(".building-*"):
+        shutil.rmtree(leftover)
+    folder = index_dir / f".building-{os.getpid()}"
+    folder.mkdir()
+    return folder
+
+
+def make_manifest(
+    folder: Path, embedder: Embedder, kind: IndexType, limits: ChunkLimits, article_count: int, chunk_count: int
+) -> Manifest:
+    """The manifest of the finished build `folder`."""
+    files: dict[str, FileRecord] = {
+        path.relative_to(folder).as_posix(): file_record(path) for path in folder.rglob("*") if path.is_file()
+    }
+    created = datetime.now(UTC).isoformat(timespec="seconds")
+    return Manifest(FORMAT_VERSION, created, embedder.fingerprint, kind, limits, article_count, chunk_count, files)
+
+
+def publish(index_dir: Path, building: Path, manifest: Manifest) -> str:
+    """Flush, write the manifest last, rename, replace CURRENT, and drop versions that nobody needs any more."""
+    body = json.dumps(manifest.as_dict(), indent=1).encode()
+    for name in manifest.files:
+        _flush(building / name)
+    (building / "manifest.json").write_bytes(body)
+    _flush(building / "manifest.json")
+    for folder in [building, *(path for path in building.rglob("*") if path.is_dir())]:
+        _flush(folder)
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+    version = f"{stamp}-{hashlib.sha256(body).hexdigest()[:12]}"
+    building.rename(index_dir / version)
+    _flush(index_dir)
+    pointer = index_dir / ".CURRENT.new"
+    pointer.write_text(version + "\n")
+    _flush(pointer)
+    pointer.replace(index_dir / "CURRENT")
+    _flush(index_dir)
+    versions = sorted(path for path in index_dir.iterdir() if (path / "manifest.json").is_file())
+    for old in versions[:-_KEPT_VERSIONS]:
+        if old.name != version:  # whose stamp is the oldest if the clock was set back
+            shutil.rmtree(old)
+    return version
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def lock_index(index_dir: Path) -> Iterator[None]:
+    """Hold the index directory for one writer. The system releases it if the process dies."""
+    if not index_dir.is_dir():
+        raise IndexNotFound(f"no index at {index_dir}: run `kb index FOLDER --index {index_dir}` first")
+    with (index_dir / ".lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise IndexBusy(f"another `kb index` is writing to {index_dir}; wait for it to end") from error
+        yield
+
+
+def check_embedder(manifest: Manifest, embedder: Embedder) -> None:
+    """Raises IndexMismatch unless queries embedded by `embedder` may be compared with this index."""
+    built, now = manifest.fingerprint, embedder.fingerprint
+    if built != now:
+        raise IndexMismatch(
+            f"the index was built with {built.model} ({built.precision}), the service runs {now.model} "
+            f"({now.precision}): run `kb index` with the same model and precision"
+        )
