@@ -141,7 +141,9 @@ def _span(node: SyntaxTreeNode, dialect: _Dialect) -> str:
             return dialect.escape(node.content)
         case "code_inline":
             return dialect.code(node.content)
-        case "softbreak" | "hardbreak":
+        case "softbreak":
+            return " "
+        case "hardbreak":
             return "\n"
         case "link":
             return dialect.link(_inline(node, dialect), str(node.attrs.get("href", "")))
