@@ -233,7 +233,7 @@ def test_kill_9_at_any_moment_leaves_a_version_that_opens(small_world: Path, ind
     chance = random.Random(3)
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.test_building"])
-    names = set()
+    names: set[str] = set()
     for kills in range(200):
         if kills >= 12 and len(names) > 3:  # enough moments, whatever the machine's speed
             break
