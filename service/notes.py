@@ -38,6 +38,21 @@ def write_reply(suggestion: Suggestion, link_to: LinkTo) -> str:
     return "\n".join(lines) + "\n"
 
 
+def quote_article(title: str, summary: str, address: str, quoted: str = "", where: str = "") -> str:
+    """An article as the body of a reply: its title, then the lines quoted from it, or its summary where there are none.
+
+    Args:
+        address: opens the article, at the quoted lines where there are some.
+        where: names the quoted lines, such as `path:12-18`.
+    """
+    source = f"[{escape(where or title)}](<{address}>)"
+    if quoted.strip():
+        body = f"{_block_quote(quoted.strip().splitlines())}\n>\n> — {source}"
+    else:
+        body = f"{escape(summary)}\n\n— {source}".lstrip()
+    return f"**{escape(title)}**\n\n{body}\n"
+
+
 def quote_lines(citation: Citation) -> str:
     """`path:12-18`, or `path:12`."""
     first, last = citation.start_line, citation.end_line

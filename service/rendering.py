@@ -74,15 +74,14 @@ def render_article(article: Article, link_for: LinkFor, cited: LineRange | None 
     _add_anchors(tokens, article)
     _add_lines(tokens, cited)
     _resolve_links(tokens, article.path, link_for)
-    html = str(_Renderer().render(tokens, markdown_parser().options, {"cited": cited}))
-    return nh3.clean(
-        html,
-        tags=_TAGS,
-        attributes=_ATTRIBUTES,
-        attribute_filter=_filter_attribute,
-        url_schemes={"http", "https", "mailto"},
-        link_rel="noopener noreferrer",
-    )
+    return _to_html(tokens, cited)
+
+
+def render_fragment(markdown: str, path: str, link_for: LinkFor) -> str:
+    """A piece of the article at `path` as sanitised HTML, without anchors and lines."""
+    tokens = markdown_parser().parse(markdown)
+    _resolve_links(tokens, path, link_for)
+    return _to_html(tokens, None)
 
 
 def public_markdown(article: Article, link_for: LinkFor) -> str:
@@ -94,12 +93,17 @@ def public_markdown(article: Article, link_for: LinkFor) -> str:
     front = [token.map for token in _parse(article) if token.type == "front_matter" and token.map]
     for number in range(front[0][0], front[0][1]) if front else ():
         lines[number] = "\n"
+    return close_links("".join(lines), article.path, link_for)
+
+
+def close_links(markdown: str, path: str, link_for: LinkFor) -> str:
+    """This piece of `path` with the targets of links gone that are not open to the reader."""
 
     def redact(match: re.Match[str]) -> str:
-        target = _article_target(match[2], article.path)
+        target = _article_target(match[2], path)
         return match[0] if target is None or link_for(target[0]) else f"{match[1]}#{match[3]}"
 
-    return _LINK.sub(redact, "".join(lines))
+    return _LINK.sub(redact, markdown)
 
 
 def links_are_open(markdown: str, path: str, link_for: LinkFor) -> bool:
@@ -126,6 +130,18 @@ def first_steps(article: Article) -> list[Step]:
             if spans[0].start_line <= begin + 1 <= spans[0].end_line:
                 steps.append(Step(_item_text(lines[begin:end]), begin + 1))
     return steps
+
+
+def _to_html(tokens: Sequence[Token], cited: LineRange | None) -> str:
+    html = str(_Renderer().render(tokens, markdown_parser().options, {"cited": cited}))
+    return nh3.clean(
+        html,
+        tags=_TAGS,
+        attributes=_ATTRIBUTES,
+        attribute_filter=_filter_attribute,
+        url_schemes={"http", "https", "mailto"},
+        link_rel="noopener noreferrer",
+    )
 
 
 def _item_text(lines: Sequence[str]) -> str:

@@ -1,52 +1,57 @@
-"""What the console's templates show, made from answers and articles. Pure but for reading the article."""
+"""What the console shows of an answer: chips, bars and snippets. Pure but for looking up what is code."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from markupsafe import Markup
-
-from indexer.articles import Article
 from indexer.errors import NotFound
 from indexer.scope import Scope
-from indexer.store import ArticleCard
 from service.answers import Citation, Reason, Snippet, Suggestion
-from service.http.links import article_url, citation_url, links_within
-from service.http.models import AnswerBody
-from service.http.routes_articles import related_cards
-from service.http.security import Caller
+from service.http.links import article_url, citation_url
 from service.notes import quote_lines, write_reply
-from service.rendering import Step, first_steps, parse_lines, render_article
 
 if TYPE_CHECKING:
     from service.assistant import Assistant
 
-TONES = {
-    "passages": "a",
-    "meaning": "a",
-    "opening": "b",
-    "title": "b",
-    "words": "c",
-    "signature": "d",
-    "error_signature": "d",
-    "tickets": "e",
-    "similar_tickets": "e",
-    "gist": "f",
+SIGNALS = {
+    "signature": ("d", ""),
+    "error_signature": ("d", ""),
+    "tickets": ("e", ""),
+    "similar_tickets": ("e", ""),
+    "opening": ("b", "Title fits"),
+    "title": ("b", "Title fits"),
+    "words": ("c", "Telling words"),
+    "passages": ("a", "Same meaning"),
+    "meaning": ("a", "Same meaning"),
+    "gist": ("a", "Same meaning"),
 }
-"""Colour of each signal; an unknown one is grey."""
+"""Tone and label of each signal; signals of one tone are shown as one. Without a label the reason's own words stand."""
+
+_TONES_FIRST = "de"
+"""Exact errors and similar tickets convince more than likeness, so they are named before it."""
+
+_UNKNOWN_TONE = "x"
+_MAX_CODES = 3
+_MAX_CODE_CHARS = 48
+_CODE_KINDS = {"error code": "Error", "exception": "Exception", "identifier": "Names", "status": "", "log line": "Log"}
+_CODE = re.compile(rf"({'|'.join(_CODE_KINDS)}): (.+?)(?=, (?:{'|'.join(_CODE_KINDS)}): |$)")
 
 IsCode = Callable[[Citation], bool]
 """Whether a citation lies inside a code block."""
 
 _FENCE_LINE = re.compile(r"^[ \t>]*(?:`{3,}|~{3,})[^\n`]*\n?", re.MULTILINE)
-_SOFT_BREAK = re.compile(r"(?<!\n)\n(?!\n|[ \t]*(?:[-*+]|\d+[.)])[ \t])")
+_SOFT_BREAK = re.compile(r"(?<!\n)\n(?!\n|[ \t]*\||[ \t]*(?:[-*+]|\d+[.)])[ \t])")
 _MARKUP = re.compile(
     r"\*\*|`+|^[ \t]*(?:>|[-*+](?=[ \t]))[ \t]?|^#{1,6}[ \t]+|\[(?=[^\]\n]*\]\()|\]\([^)\n]*\)", re.MULTILINE
 )
+_EMPHASIS = re.compile(r"(?<![\w*])\*(?=[^\s*])[^*\n]*[^\s*]\*(?![\w*])")
+_TABLE_EDGE = re.compile(r"^[ \t]*\|[ \t]*(?:[ \t:|-]*-{3}[ \t:|-]*(?:\n|\Z))?|[ \t]*\|[ \t]*$", re.MULTILINE)
+_TABLE_CELL = re.compile(r"(?<=[ \t])\|(?=[ \t])")
+_TABLE = re.compile(r"^[ \t]*\|", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +67,7 @@ class SnippetView:
 
 @dataclass(frozen=True, slots=True)
 class BarView:
-    """One signal's piece of a score bar, in percent of the whole bar."""
+    """One tone's piece of a score bar, in percent of the whole bar."""
 
     tone: str
     start: float
@@ -70,46 +75,52 @@ class BarView:
 
 
 @dataclass(frozen=True, slots=True)
-class ReasonView:
-    """Why an article matched, as a chip."""
+class ChipView:
+    """Why an article matched: a few words, and the longer reason behind them."""
 
     tone: str
+    label: str
     detail: str
 
 
 @dataclass(frozen=True, slots=True)
+class RepeatView:
+    """That an article nearly repeats one ranked above it."""
+
+    rank: int
+    title: str
+    percent: int
+
+
+@dataclass(frozen=True, slots=True)
 class ResultView:
-    """One suggestion to show."""
+    """One suggestion to show; `percent` is its score as a share of the best one's."""
 
     suggestion: Suggestion
     rank: int
     url: str
     percent: int
     bars: tuple[BarView, ...]
-    reasons: tuple[ReasonView, ...]
+    chips: tuple[ChipView, ...]
     snippets: tuple[SnippetView, ...]
     reply: str
+    repeat: RepeatView | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ArticleView:
-    """An article to show."""
+def result_views(
+    suggestions: Sequence[tuple[int, Suggestion]],
+    best: float,
+    base_url: str,
+    is_code: IsCode,
+    repeats: dict[int, RepeatView],
+) -> list[ResultView]:
+    """Suggestions with their ranks, as they are shown.
 
-    article: Article
-    html: Markup
-    version: str
-    has_title: bool
-    cited: str
-    steps: tuple[Step, ...]
-    related: tuple[tuple[ArticleCard, str], ...]
-    source_url: str
-    page_url: str
-
-
-def answer_views(answer: AnswerBody, base_url: str, is_code: IsCode) -> list[ResultView]:
-    """The answer's suggestions; bars are measured against the best of them."""
-    best = max((suggestion.score for suggestion in answer.suggestions), default=0.0) or 1.0
-    return [_result(rank, item, best, base_url, is_code) for rank, item in enumerate(answer.suggestions, start=1)]
+    Args:
+        best: the highest score of the answer, against which bars are measured.
+        repeats: by rank.
+    """
+    return [_result(rank, item, best or 1.0, base_url, is_code, repeats.get(rank)) for rank, item in suggestions]
 
 
 def code_finder(assistant: Assistant, scope: Scope) -> IsCode:
@@ -132,30 +143,49 @@ def code_finder(assistant: Assistant, scope: Scope) -> IsCode:
     return is_code
 
 
-def article_view(assistant: Assistant, name: str, caller: Caller, lines: str, base_url: str) -> ArticleView:
-    """The article `name` with `lines` marked. Raises NotFound."""
-    scope = caller.scope()
-    article = assistant.article(name, scope)
-    cited = parse_lines(lines)
-    related = related_cards(article, assistant, scope)
-    return ArticleView(
-        article=article,
-        html=Markup(render_article(article, links_within(assistant, scope), cited)),  # noqa: S704 -- nh3 cleaned it
-        version=assistant.index_version,
-        has_title=any(section.level == 1 for section in article.sections),
-        cited=f"{cited.first}–{cited.last}"
-        if cited and cited.first != cited.last
-        else str(cited.first)
-        if cited
-        else "",
-        steps=tuple(first_steps(article)),
-        related=tuple((card, article_url(card.path)) for card in related),
-        source_url=f"/v1{article_url(article.path)}?format=markdown",
-        page_url=base_url + article_url(article.path),
-    )
+def chip_views(reasons: Iterable[Reason]) -> tuple[ChipView, ...]:
+    """One chip for each exact error, then one for each other kind of reason, the strongest first."""
+    chips: dict[str, list[ChipView]] = {}
+    weights: dict[str, float] = {}
+    for reason in reasons:
+        tone, label = SIGNALS.get(reason.signal, (_UNKNOWN_TONE, ""))
+        weights[tone] = weights.get(tone, 0.0) + reason.contribution
+        if tone == "d":
+            chips.setdefault(tone, []).extend(_code_chips(reason.detail))
+        elif label and tone in chips:
+            first = chips[tone][0]
+            chips[tone] = [ChipView(tone, label, f"{first.detail}; {reason.detail}")]
+        else:
+            chips.setdefault(tone, []).append(ChipView(tone, label or _capitalised(reason.detail), reason.detail))
+    first = [tone for tone in _TONES_FIRST if tone in chips]
+    order = [*first, *sorted(chips.keys() - set(first), key=lambda tone: -weights[tone])]
+    return tuple(chip for tone in order for chip in chips[tone])
 
 
-def _result(rank: int, suggestion: Suggestion, best: float, base_url: str, is_code: IsCode) -> ResultView:
+def code_label(kind: str, value: str) -> str:
+    """An error signature for a person: `Error invalid_token`, `HTTP 401`."""
+    value = value.removeprefix("http ") if kind == "status" else value
+    named = "HTTP" if kind == "status" and value.isdigit() else _CODE_KINDS[kind]
+    return _clipped(f"{named} {value}".strip())
+
+
+def split_codes(detail: str) -> list[tuple[str, str]]:
+    """`error code: x, status: http 401` as pairs of kind and value; empty if it is written otherwise."""
+    return [(match[1], match[2]) for match in _CODE.finditer(detail)]
+
+
+def _code_chips(detail: str) -> list[ChipView]:
+    codes = split_codes(detail)
+    chips = [ChipView("d", code_label(kind, value), f"the same {kind}: {value}") for kind, value in codes[:_MAX_CODES]]
+    if len(codes) > _MAX_CODES:
+        rest = codes[_MAX_CODES:]
+        chips.append(ChipView("d", f"{len(rest)} more", ", ".join(value for _, value in rest)))
+    return chips or [ChipView("d", _clipped(_capitalised(detail)), detail)]
+
+
+def _result(
+    rank: int, suggestion: Suggestion, best: float, base_url: str, is_code: IsCode, repeat: RepeatView | None
+) -> ResultView:
     share = max(0.0, min(1.0, suggestion.score / best))
     first = suggestion.snippets[0].citation if suggestion.snippets else None
     return ResultView(
@@ -164,19 +194,24 @@ def _result(rank: int, suggestion: Suggestion, best: float, base_url: str, is_co
         url=citation_url(first) if first else article_url(suggestion.path),
         percent=round(100 * share),
         bars=_bars(suggestion.reasons, share),
-        reasons=tuple(ReasonView(TONES.get(r.signal, "x"), r.detail) for r in suggestion.reasons),
+        chips=chip_views(suggestion.reasons),
         snippets=tuple(_snippet(snippet, is_code(snippet.citation)) for snippet in suggestion.snippets),
         reply=write_reply(suggestion, lambda citation: base_url + citation_url(citation)),
+        repeat=repeat,
     )
 
 
 def _bars(reasons: tuple[Reason, ...], share: float) -> tuple[BarView, ...]:
-    total = sum(max(0.0, reason.contribution) for reason in reasons) or 1.0
+    parts: dict[str, float] = {}
+    for reason in reasons:
+        tone = SIGNALS.get(reason.signal, (_UNKNOWN_TONE, ""))[0]
+        parts[tone] = parts.get(tone, 0.0) + max(0.0, reason.contribution)
+    total = sum(parts.values()) or 1.0
     bars: list[BarView] = []
     start = 0.0
-    for reason in reasons:
-        width = 100 * share * max(0.0, reason.contribution) / total
-        bars.append(BarView(TONES.get(reason.signal, "x"), round(start, 2), round(width, 2)))
+    for tone, part in sorted(parts.items(), key=lambda item: -item[1]):
+        width = 100 * share * part / total
+        bars.append(BarView(tone, round(start, 2), round(width, 2)))
         start += width
     return tuple(bars)
 
@@ -192,13 +227,23 @@ def _snippet(snippet: Snippet, is_code: bool) -> SnippetView:
 
 
 def _pieces(snippet: Snippet, is_code: bool) -> tuple[tuple[str, bool], ...]:
-    """The snippet for reading: fences gone, in prose markup and soft line breaks too, in runs of plain and marked."""
+    """The snippet for reading, in runs of plain and marked text.
+
+    Fences are gone; in prose so are markup and soft line breaks, and table cells are parted by a dot.
+    """
     text = snippet.text.rstrip()
-    hidden = _positions(_FENCE_LINE, text) | (set() if is_code else _positions(_MARKUP, text))
-    breaks = set() if is_code else _positions(_SOFT_BREAK, text)
+    hidden = _positions(_FENCE_LINE, text)
+    shown_as: dict[int, str] = {}
+    if not is_code:
+        hidden |= _positions(_MARKUP, text)
+        hidden |= {place for match in _EMPHASIS.finditer(text) for place in (match.start(), match.end() - 1)}
+        shown_as = dict.fromkeys(_positions(_SOFT_BREAK, text), " ")
+        if _TABLE.search(text):
+            hidden |= _positions(_TABLE_EDGE, text)
+            shown_as |= dict.fromkeys(_positions(_TABLE_CELL, text), "·")
     marked = {position for start, end in snippet.highlights for position in range(start, end)}
     shown = [
-        (" " if position in breaks else character, position in marked)
+        (shown_as.get(position, character), position in marked)
         for position, character in enumerate(text)
         if position not in hidden
     ]
@@ -208,3 +253,11 @@ def _pieces(snippet: Snippet, is_code: bool) -> tuple[tuple[str, bool], ...]:
 
 def _positions(pattern: re.Pattern[str], text: str) -> set[int]:
     return {position for match in pattern.finditer(text) for position in range(*match.span())}
+
+
+def _capitalised(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _clipped(text: str) -> str:
+    return text if len(text) <= _MAX_CODE_CHARS else f"{text[: _MAX_CODE_CHARS - 1].rstrip()}…"

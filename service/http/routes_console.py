@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+import asyncio
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from indexer.errors import KBError
-from service.answers import Question
-from service.http.console_views import ResultView, answer_views, article_view, code_finder
-from service.http.models import AnswerBody
+from indexer.metadata import ArticleType
+from service.facets import Filters, read_filters
+from service.http.console_article import article_view
+from service.http.console_search import SearchView, search
+from service.http.links import article_url
 from service.http.problems import ProblemError
 from service.http.routes_articles import cache_control
-from service.http.routes_search import ask
 from service.http.routes_service import end_session, start_session
 from service.http.security import Caller
 from service.http.services import Services, caller_of, services_of
+from service.neighbours import find_neighbours
 
 router = APIRouter(include_in_schema=False)
 
 WEB = Path(__file__).parent.parent / "web"
-_CONSOLE_LIMIT = 8
+LONGEST_IN_ADDRESS = 1500
+"""Characters of a text that become a part of the page's address; a longer one cannot be shared by it."""
+
+_MAX_GUIDES = 8
 _HTML = {"Cache-Control": "no-store"}
 
 EXAMPLES = (
@@ -42,9 +48,26 @@ async def console(
     caller: Annotated[Caller, Depends(caller_of)],
     q: str = "",
 ) -> Response:
-    """The console; with `?q=` complete with its results."""
-    results, status = await _results(request, services, caller, q)
-    return page("console.html", caller, status, q=q, results=results, examples=EXAMPLES, **_states(q, results))
+    """The console; with `?q=` complete with its results, narrowed by `?product=` and the other facets."""
+    return await _console(request, services, caller, q, read_filters(_pairs(request), is_internal=caller.is_internal))
+
+
+@router.post("/")
+async def console_form(
+    request: Request,
+    services: Annotated[Services, Depends(services_of)],
+    caller: Annotated[Caller, Depends(caller_of)],
+) -> Response:
+    """The search form without script. A short text goes on to its address; a long one stays out of it."""
+    _check_own_page(request)
+    form = parse_qs((await request.body()).decode("utf-8", "replace"))
+    text = form.get("q", [""])[0].replace("\r\n", "\n")
+    pairs = [] if "clear" in form else [(name, value) for name, values in form.items() for value in values]
+    filters = read_filters(pairs, is_internal=caller.is_internal)
+    if len(text) > LONGEST_IN_ADDRESS:
+        return await _console(request, services, caller, text, filters)
+    query = urlencode([("q", text), *filters.chosen]) if text.strip() else ""
+    return RedirectResponse(f"/?{query}" if query else "/", 303)
 
 
 @router.post("/results")
@@ -55,12 +78,13 @@ async def results_fragment(
 ) -> Response:
     """The results for a text, as the piece of the page that shows them; sent by the page's script."""
     text = (await request.body()).decode("utf-8", "replace")
-    results, status = await _results(request, services, caller, text)
-    return page("_results.html", caller, status, q=text, results=results, examples=EXAMPLES)
+    filters = read_filters(_pairs(request), is_internal=caller.is_internal)
+    results, status = await _results(request, services, caller, text, filters)
+    return page("_results.html", caller, status, **_shown(services, caller, text, results))
 
 
 @router.get("/articles/{name:path}")
-def article_page(
+async def article_page(
     name: str,
     request: Request,
     services: Annotated[Services, Depends(services_of)],
@@ -68,7 +92,14 @@ def article_page(
     lines: str = "",
 ) -> Response:
     """An article, with the cited lines marked."""
-    view = article_view(services.library.assistant, name, caller, lines, str(request.base_url).rstrip("/"))
+    assistant = services.library.assistant
+    article = assistant.article(name, caller.scope())
+    try:
+        near = await services.pool.run(lambda: find_neighbours(article, assistant, caller.scope()))
+    except ProblemError:  # busy: an article without its neighbours is still an article
+        near = []
+    base = _base(request)
+    view = await asyncio.to_thread(article_view, article, assistant, caller, lines, base, near)
     response = page("article.html", caller, article=view)
     response.headers["Cache-Control"] = cache_control(caller)
     response.headers["Vary"] = "Authorization, Cookie"
@@ -88,9 +119,7 @@ async def sign_in_form(
     caller: Annotated[Caller, Depends(caller_of)],
 ) -> Response:
     """The sign-in form without script."""
-    origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
-        raise ProblemError("forbidden", "sign in on the console's own page")
+    _check_own_page(request)
     form = parse_qs((await request.body()).decode("utf-8", "replace"))
     response = RedirectResponse("/", 303)
     try:
@@ -122,32 +151,68 @@ def error_page(caller: Caller | None, problem: dict[str, Any], headers: dict[str
     return response
 
 
-async def _results(request: Request, services: Services, caller: Caller, text: str) -> tuple[Any, int]:
+async def _console(request: Request, services: Services, caller: Caller, text: str, filters: Filters) -> Response:
+    results, status = await _results(request, services, caller, text, filters)
+    heading = "Search" if results is None else f"{' '.join(text[:60].split())} · Search"
+    return page("console.html", caller, status, heading=heading, **_shown(services, caller, text, results))
+
+
+async def _results(
+    request: Request, services: Services, caller: Caller, text: str, filters: Filters
+) -> tuple[SearchView | dict[str, str] | None, int]:
+    """What was found, or a title and a detail of what went wrong; None without a text. And the status."""
     if not text.strip():
         return None, 200
     try:
-        answer: AnswerBody = await ask(services, caller, Question(text, limit=_CONSOLE_LIMIT), [])
+        return await search(services, caller, text, filters, _base(request)), 200
     except ProblemError as problem:
         return {"error": problem.kind.title, "detail": problem.detail}, problem.kind.status
     except KBError as error:
         return {"error": "This text cannot be searched", "detail": str(error)}, 422
-    is_code = code_finder(services.library.assistant, caller.scope())
-    views: list[ResultView] = answer_views(answer, str(request.base_url).rstrip("/"), is_code)
-    return {"answer": answer, "views": views}, 200
 
 
-def _states(q: str, results: Any) -> dict[str, Any]:
-    return {"heading": "Search" if results is None else f"{q[:60]} · Search"}
+def _shown(services: Services, caller: Caller, text: str, results: Any) -> dict[str, Any]:
+    return {
+        "q": text,
+        "results": results,
+        "examples": EXAMPLES,
+        "guides": _guides(services, caller) if results is None else [],
+        "longest": LONGEST_IN_ADDRESS,
+    }
+
+
+def _guides(services: Services, caller: Caller) -> list[tuple[str, str]]:
+    """Titles and addresses of the guides for the first minutes, which whoever is on call wants without a search."""
+    if not caller.is_internal or not services.library.is_ready:
+        return []
+    cards = services.library.assistant.articles(caller.scope())
+    return [(card.title, article_url(card.path)) for card in cards if card.type == ArticleType.TRIAGE][:_MAX_GUIDES]
+
+
+def _check_own_page(request: Request) -> None:
+    origin = request.headers.get("origin")
+    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+        raise ProblemError("forbidden", "use the form on the console's own page")
+
+
+def _pairs(request: Request) -> list[tuple[str, str]]:
+    return request.query_params.multi_items()
+
+
+def _base(request: Request) -> str:
+    return str(request.base_url).rstrip("/")
 
 
 @cache
 def _templates() -> Any:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-    return Environment(
+    environment = Environment(
         loader=FileSystemLoader(WEB / "templates"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
+    return environment

@@ -24,7 +24,9 @@ export async function copyText(text, said) {
 
 export function initCopying() {
   document.addEventListener("click", (event) => {
-    const button = event.target.closest("[data-copy]");
-    if (button) copyText(button.dataset.copy, "Reply copied, with citations");
+    const button = event.target.closest("[data-copy], [data-copy-from]");
+    if (!button) return;
+    const { copy, copyFrom, said } = button.dataset;
+    copyText(copy ?? document.getElementById(copyFrom).value, said);
   });
 }

@@ -1,4 +1,6 @@
-// An opened article: bring the cited lines into view, and go back to the search one came from.
+// An opened article: bring the cited lines into view, copy code, and go back to the search one came from.
+import { copyText } from "./clipboard.js";
+
 export function initReader() {
   const page = document.querySelector("[data-article-page]");
   if (!page) return;
@@ -10,4 +12,17 @@ export function initReader() {
       history.back();
     }
   });
+  for (const code of page.querySelectorAll(".prose pre")) addCopyButton(code);
+}
+
+function addCopyButton(code) {
+  const frame = document.createElement("div");
+  frame.className = "code";
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = "Copy";
+  button.setAttribute("aria-label", "Copy this code");
+  button.addEventListener("click", () => copyText(code.textContent.replace(/\n$/, ""), "Code copied"));
+  code.replaceWith(frame);
+  frame.append(code, button);
 }

@@ -1,13 +1,16 @@
-// Search as you type: debounced, and a question that was overtaken is cancelled.
+// Search as you type: debounced, and a question that was overtaken is cancelled. The address holds text and filters.
 import { announce } from "./announce.js";
+import { readFilters } from "./filters.js";
 import { remember, showHistory } from "./history.js";
 
 const DELAY_MS = 250;
+const SLOW_MS = 2500;
 const SHORTEST = 3;
-const LONGEST_IN_URL = 1500;
 
-let box, area, clear, controller, timer;
-let shown = null;
+let box, area, clear, longest, controller, timer;
+let filters = new URLSearchParams();
+let shown = "";
+let place = "";
 
 export function initSearch() {
   const form = document.getElementById("kb-search");
@@ -15,8 +18,15 @@ export function initSearch() {
   box = document.getElementById("kb-q");
   area = document.getElementById("kb-results");
   clear = form.querySelector("[data-clear]");
-  shown = box.value.trim();
-  reflect(shown);
+  longest = Number(form.dataset.longest);
+  filters = filtersOf(location);
+  shown = keyOf(box.value);
+  place = placeOf(location);
+  if (!box.value.trim() && history.state?.text) {
+    box.value = history.state.text;
+    run(box.value, {});
+  } else reflect(box.value.trim());
+
   box.addEventListener("input", () => {
     clear.hidden = !box.value;
     clearTimeout(timer);
@@ -34,37 +44,60 @@ export function initSearch() {
     remember(box.value);
     run(box.value, { address: "push", again: true });
   });
-  clear.addEventListener("click", () => {
-    box.value = "";
-    run("", { address: "push" });
-    box.focus();
+  clear.addEventListener("click", () => start(""));
+  area.addEventListener("change", (event) => {
+    if (!event.target.closest("[data-filters]")) return;
+    filters = readFilters(area);
+    run(box.value, { address: "push", again: true });
   });
-  document.addEventListener("click", (event) => {
-    const example = event.target.closest("a[data-example]");
-    if (example && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
-      event.preventDefault();
-      box.value = new URL(example.href).searchParams.get("q");
-      form.requestSubmit();
-    } else if (event.target.closest("a[data-open], a.cite")) {
-      remember(box.value);
-    }
-  });
-  addEventListener("popstate", () => {
-    box.value = new URL(location.href).searchParams.get("q") ?? "";
-    run(box.value, {});
-  });
+  document.addEventListener("click", onClick);
+  addEventListener("popstate", onHistory);
+}
+
+function onClick(event) {
+  const example = event.target.closest("a[data-example]");
+  if (event.target.closest("[data-clear-filters]")) {
+    event.preventDefault();
+    filters = new URLSearchParams();
+    run(box.value, { address: "push", again: true });
+  } else if (example && !event.ctrlKey && !event.metaKey && !event.shiftKey) {
+    event.preventDefault();
+    const text = new URL(example.href).searchParams.get("q");
+    remember(text);
+    start(text);
+  } else if (event.target.closest("a[data-open], a.cite")) {
+    remember(box.value);
+  }
+}
+
+function onHistory() {
+  if (placeOf(location) === place && !history.state?.text) return; // only the fragment has changed
+  place = placeOf(location);
+  box.value = history.state?.text ?? new URL(location.href).searchParams.get("q") ?? "";
+  filters = filtersOf(location);
+  run(box.value, {});
+}
+
+function start(text) {
+  box.value = text;
+  filters = new URLSearchParams();
+  run(text, { address: "push", again: text !== "" });
+  box.focus();
 }
 
 async function run(text, { address, again = false }) {
   const wanted = text.trim();
   if (wanted.length > 0 && wanted.length < SHORTEST && !again) return;
-  if (wanted === shown && !again) return;
+  const key = keyOf(wanted);
+  if (key === shown && !again) return;
   controller?.abort();
   controller = new AbortController();
   const { signal } = controller;
   area.setAttribute("aria-busy", "true");
+  const slow = setTimeout(() => announce("Still searching"), SLOW_MS);
   try {
-    const response = await fetch("/results", {
+    const query = wanted ? filters.toString() : "";
+    const response = await fetch(`/results${query && `?${query}`}`, {
       method: "POST",
       headers: { "Content-Type": "text/plain; charset=utf-8" },
       body: wanted,
@@ -72,22 +105,33 @@ async function run(text, { address, again = false }) {
     });
     const html = await response.text();
     if (signal.aborted) return;
-    if (response.headers.get("Content-Type")?.startsWith("text/html")) show(html);
+    if (response.headers.get("Content-Type")?.startsWith("text/html")) show(html, wanted === textOf(shown));
     else fail(response.status, response.headers.get("Retry-After"));
-    shown = wanted;
+    shown = key;
     writeAddress(wanted, address);
   } catch (error) {
     if (error.name === "AbortError") return;
     fail(0);
     shown = null;
+  } finally {
+    clearTimeout(slow);
   }
   area.setAttribute("aria-busy", "false");
   reflect(wanted);
 }
 
-function show(html) {
+function show(html, isSameText) {
   const parsed = new DOMParser().parseFromString(html, "text/html");
+  const focused = area.contains(document.activeElement) ? document.activeElement : null;
+  const open = isSameText ? [...area.querySelectorAll("details[id][open]")].map((details) => details.id) : [];
   area.replaceChildren(...parsed.body.childNodes);
+  for (const id of open) document.getElementById(id)?.setAttribute("open", "");
+  if (focused) (document.getElementById(focused.id || "-") ?? area.querySelector(".facet summary") ?? box).focus();
+  area.dispatchEvent(new CustomEvent("kb:results", { bubbles: true }));
+  const found = area.querySelector("[data-scope]");
+  if (found && document.body.dataset.scope === "internal" && found.dataset.scope === "public") {
+    area.prepend(notice("Your session has ended", "These are public articles only. Sign in again to see the internal ones."));
+  }
   announce(area.querySelector("[data-announce]")?.dataset.announce ?? "");
 }
 
@@ -97,22 +141,49 @@ function fail(status, retryAfter) {
     413: ["This text is too large", "Send the part with the symptom."],
     429: ["Too many requests", `Wait ${retryAfter ?? "a few"} seconds and press Enter.`],
   }[status] ?? ["The search failed", `The service answered with status ${status}. Press Enter to try again.`];
-  const notice = document.createElement("section");
-  notice.className = "notice notice-error";
-  const heading = document.createElement("h2");
-  heading.textContent = said[0];
-  const detail = document.createElement("p");
-  detail.textContent = said[1];
-  notice.append(heading, detail);
-  area.replaceChildren(notice);
+  area.replaceChildren(notice(...said));
   announce(said.join(". "));
 }
 
+function notice(title, text) {
+  const section = document.createElement("section");
+  section.className = "notice notice-error";
+  const heading = document.createElement("h2");
+  heading.textContent = title;
+  const detail = document.createElement("p");
+  detail.textContent = text;
+  section.append(heading, detail);
+  return section;
+}
+
+// A text that is too long for an address stays in this tab's history, so Back and reload find it.
 function writeAddress(text, how) {
   if (!how) return;
-  const url = text && text.length <= LONGEST_IN_URL ? `/?q=${encodeURIComponent(text)}` : "/";
-  if (url === location.pathname + location.search) return;
-  history[how === "push" ? "pushState" : "replaceState"](null, "", url);
+  const query = new URLSearchParams(text && text.length <= longest ? { q: text } : {});
+  if (text) for (const [name, value] of filters) query.append(name, value);
+  const url = query.size ? `/?${query}` : "/";
+  const state = text.length > longest ? { text } : null;
+  const isSame = url === location.pathname + location.search && state?.text === history.state?.text;
+  if (!isSame) history[how === "push" ? "pushState" : "replaceState"](state, "", url);
+  place = placeOf(location);
+}
+
+function filtersOf({ search }) {
+  const found = new URLSearchParams(search);
+  found.delete("q");
+  return found;
+}
+
+function placeOf({ pathname, search }) {
+  return pathname + search;
+}
+
+function keyOf(text) {
+  return `${text.trim()}\n${filters}`;
+}
+
+function textOf(key) {
+  return key?.slice(0, key.lastIndexOf("\n"));
 }
 
 function reflect(text) {

@@ -13,10 +13,11 @@ export function initShortcuts() {
     if (event.target === help) help.close();
   });
   document.addEventListener("keydown", (event) => {
-    if (help.open || event.isComposing || event.ctrlKey || event.metaKey || event.altKey) return;
-    const typing = event.target.matches("input, textarea, select");
+    if (help.open || event.defaultPrevented || event.isComposing) return;
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    const typing = event.target.matches("input:not([type=checkbox]), textarea, select");
     if (event.key === "ArrowDown" || event.key === "ArrowUp") walk(event, typing);
-    else if (event.key === "Escape" && !typing) focusBox(event);
+    else if (event.key === "Escape" && (!typing || event.target.id === "kb-message")) focusBox(event);
     else if (!typing && toggle.checked) single(event, help);
   });
 }
@@ -26,9 +27,13 @@ function single(event, help) {
   else if (event.key === "?") {
     event.preventDefault();
     help.showModal();
+  } else if (event.key === "f") {
+    document.querySelector(".facet summary")?.focus();
   } else if (event.key === "c" && String(getSelection()) === "") {
     const chosen = document.activeElement.closest("[data-result]") ?? document.querySelector("[data-result]");
-    chosen?.querySelector("[data-copy]")?.click();
+    (chosen?.querySelector("[data-copy]") ?? document.querySelector("[data-shortcut=c]"))?.click();
+  } else if (event.key === "m" || event.key === "n") {
+    document.querySelector(`[data-shortcut=${event.key}]`)?.click();
   }
 }
 
