@@ -270,6 +270,8 @@ def _repeats_title(article: Article) -> bool:
 def _meta_elements(values: dict[str, Any]) -> Iterator[tuple[str, str]]:
     """Names and contents of the page's `meta` elements, as `kb import html` reads them."""
     for name, value in values.items():
-        content = ", ".join(map(str, value)) if isinstance(value, list) else value
-        if content and name not in {"title", "path", "version"}:
-            yield ("description" if name == "summary" else f"kb:{name}"), str(content)
+        if name in {"title", "path", "version"}:
+            continue
+        for content in value if isinstance(value, list) else [value]:
+            if content:
+                yield ("description" if name == "summary" else f"kb:{name}"), str(content)

@@ -223,7 +223,8 @@ def write_two_hundred(source: Path) -> dict[str, str]:
             "> **Note** Mind the gap.\n"
         )
         front = (
-            f'products: [{word}, sdk]\ntags: ["{word}", "err-{number}"]\nerror_codes: ["ERR_{number}"]\n'
+            f'products: [{word}, sdk]\ntags: ["{word}", "err-{number}"]\n'
+            f'error_codes: ["ERR_{number}", "sorry, no {word}"]\n'
             f'summary: "About {word}: {number}"\nlast_verified: 2026-01-31\nconfidence: validated\ntype: known-error'
         )
         write_article(

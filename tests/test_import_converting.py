@@ -27,6 +27,10 @@ CASES = {
         "<ul><li>one<ol start='3'><li>three</li><li>four</li></ol></li><li>two</li></ul>",
         "- one\n  3. three\n  4. four\n- two",
     ),
+    "a list with code stays tight": (
+        "<ol><li>a:<pre>x\n\ny</pre></li><li>b<pre>z</pre>c</li></ol>",
+        "1. a:\n   ```\n   x\n\n   y\n   ```\n2. b\n   ```\n   z\n   ```\n   c",
+    ),
     "code keeps its language and its bytes": (
         '<pre><code class="language-python">if a &lt; b:\n    print("**x**")\n</code></pre>',
         '```python\nif a < b:\n    print("**x**")\n```',

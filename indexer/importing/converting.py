@@ -167,7 +167,8 @@ class _Writer(MarkdownConverter):
             return ""
         longest = max((len(run) for run in re.findall(r"`{3,}", code)), default=2)
         fence = "`" * (longest + 1)
-        return f"\n\n{fence}{code_language(el)}\n{code}\n{fence}\n\n"
+        gap = "\n" if el.parent is not None and el.parent.name == "li" else "\n\n"  # one line keeps a list tight
+        return f"{gap}{fence}{code_language(el)}\n{code}\n{fence}{gap}"
 
     def convert_img(self, el: Tag, text: str, parent_tags: set[str]) -> str:
         words = image_text(el)

@@ -63,6 +63,7 @@ class GitRepository(Source):
         self.left_out: list[LeftOut] = []
         self._blobs: dict[str, _Blob] = {}
         self._wiki_names: dict[str, str] = {}
+        self._reader: subprocess.Popen[bytes] | None = None
         self._scratch = tempfile.TemporaryDirectory(prefix="kb-import-")
         folder = Path(place)
         self._is_clone = not folder.is_dir()
@@ -82,6 +83,8 @@ class GitRepository(Source):
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._reader is not None:
+            self._reader.communicate()
         self._scratch.cleanup()
 
     @property
@@ -128,7 +131,7 @@ class GitRepository(Source):
         if blob.size_bytes > MAX_FILE_BYTES:
             raise PageError(f"is larger than {MAX_FILE_BYTES // 1024**2} MiB; split it")
         try:
-            data = self._run("cat-file", "blob", blob.name)
+            data = self._read_blob(blob)
             article = parse_article(ref.id, data)
         except ArticleError as error:
             raise PageError(f"line {error.line}: {error.reason}") from error
@@ -185,6 +188,29 @@ class GitRepository(Source):
             for status, old, new in zip(fields[0::3], fields[1::3], fields[2::3], strict=False)
             if status.startswith("R")
         }
+
+    def _read_blob(self, blob: _Blob) -> bytes:
+        """The blob's bytes, by one `git cat-file --batch` for the whole run."""
+        if self._reader is None:
+            self._reader = subprocess.Popen(  # noqa: S603  a fixed program, its arguments checked
+                ["git", *_SAFE, "-C", str(self._directory), "cat-file", "--batch"],  # noqa: S607
+                env=self._environment,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+            )
+        pipe_in, pipe_out = self._reader.stdin, self._reader.stdout
+        assert pipe_in is not None
+        assert pipe_out is not None
+        try:
+            pipe_in.write(f"{blob.name}\n".encode())
+            pipe_in.flush()
+            head = pipe_out.readline().split()
+        except BrokenPipeError as error:
+            raise SourceError("git ended while the repository was read; try again") from error
+        if len(head) != 3 or head[1] != b"blob":
+            raise PageError("is not in the repository any more; run `git fsck` there")
+        return pipe_out.read(int(head[2]) + 1)[:-1]
 
     def _clone(self, address: str) -> None:
         branch = [f"--branch={self._ref}"] if self._ref and not re.fullmatch(r"[0-9a-f]{7,64}", self._ref) else []

@@ -64,14 +64,14 @@ class HtmlFolder(Source):
         body = _body_of(soup)
         title = _title_of(soup, body) or ref.title
         products, tags = labels_to_tags(meta.get("keywords", "").split(","))
-        front: dict[str, object] = {name: list(items) for name in _LISTS if (items := _list_of(meta, name))}
+        front: dict[str, object] = {name: list(items) for name in _LISTS if (items := _list_of(soup, name))}
         front.update({name: meta[f"kb:{name}"] for name in ("type", "governance", "owner") if meta.get(f"kb:{name}")})
         if checked := meta.get("kb:last_verified"):
             try:
                 front["last_verified"] = date.fromisoformat(checked)
             except ValueError as error:
                 raise PageError(f"kb:last_verified is {checked!r}; write a date such as 2026-01-31") from error
-        own_products, own_tags = _list_of(meta, "products"), _list_of(meta, "tags")
+        own_products, own_tags = _list_of(soup, "products"), _list_of(soup, "tags")
         return Page(
             title=title,
             audience=audience,
@@ -124,8 +124,10 @@ def _meta_of(soup: BeautifulSoup) -> dict[str, str]:
     return values
 
 
-def _list_of(meta: dict[str, str], name: str) -> tuple[str, ...]:
-    return tuple(item.strip() for item in meta.get(f"kb:{name}", "").split(",") if item.strip())
+def _list_of(soup: BeautifulSoup, name: str) -> tuple[str, ...]:
+    """The contents of all `meta` elements of this name: one value each, so a value may hold a comma."""
+    values = (one_line(str(tag.get("content") or "")) for tag in soup.find_all("meta", attrs={"name": f"kb:{name}"}))
+    return tuple(filter(None, values))
 
 
 def _body_of(soup: BeautifulSoup) -> Tag:
