@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -14,7 +15,14 @@ from indexer.errors import SettingsError
 from service.connectors.calling import api_url, authorization, clip, encode_request
 from service.connectors.contract import ConnectorConfig, Inbound, Outbound
 from service.connectors.markup import to_adf, to_html, to_jira_wiki, to_plain, to_quiet_markdown, to_slack
-from service.connectors.plain_text import adf_to_text, any_to_text, html_to_text, slack_to_text, wiki_to_text
+from service.connectors.plain_text import (
+    adf_to_text,
+    any_to_text,
+    html_to_text,
+    markdown_to_text,
+    slack_to_text,
+    wiki_to_text,
+)
 from service.connectors.signatures import verify_standard_webhooks
 from tests.connectors.world import NOW_S, WHSEC
 
@@ -93,6 +101,24 @@ def test_wiki_markup_becomes_text() -> None:
     assert wiki_to_text("h1. Head\n{code:java}\nx\n{code}\n[log|https://a.example|smart-link] {color:red}r{color}") == (
         "Head\n\nx\n\nlog (https://a.example) r"
     )
+
+
+@pytest.mark.parametrize(
+    ("markdown", "text"),
+    [
+        ("<!-- template\n -->a<!-- b -->c", "ac"),
+        ("a <!-- never closed", "a <!-- never closed"),
+        ("a --> b <!---->", "a --> b"),
+    ],
+)
+def test_hidden_comments_of_issue_templates_are_left_out(markdown: str, text: str) -> None:
+    assert markdown_to_text(markdown) == text
+
+
+@pytest.mark.parametrize("read", [markdown_to_text, wiki_to_text, slack_to_text, any_to_text])
+@pytest.mark.parametrize("unit", ["<!--", "[", "[a|", "{code:", "<", "<a|", "&lt;", "h1. "])
+def test_hostile_markup_is_read_to_the_end(read: Callable[[str], str], unit: str) -> None:
+    assert len(read(unit * (100_000 // len(unit)))) <= 20_000
 
 
 def test_atlassian_documents_of_any_shape_become_text() -> None:

@@ -28,7 +28,6 @@ _SLACK_LINK = re.compile(r"<([^<>|]*)(?:\|([^<>]*))?>")
 _WIKI_LINK = re.compile(r"\[([^|\[\]\n]*)\|([^|\[\]\n]*)(?:\|[^\[\]\n]*)?\]")
 _WIKI_BLOCK = re.compile(r"\{(?:code|noformat|quote|panel|color)(?::[^{}\n]*)?\}")
 _WIKI_HEADING = re.compile(r"^h[1-6]\.\s+", re.MULTILINE)
-_HTML_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _ADF_BLOCKS = frozenset(
     {"paragraph", "heading", "codeBlock", "blockquote", "listItem", "tableRow", "rule", "panel", "expand", "taskItem"}
 )
@@ -79,7 +78,12 @@ def wiki_to_text(wiki: str) -> str:
 
 def markdown_to_text(markdown: str) -> str:
     """Markdown as it is typed, without the hidden comments that issue templates hold."""
-    return clean_text(_HTML_COMMENT.sub("", markdown))
+    kept: list[str] = []
+    position = 0
+    while (start := markdown.find("<!--", position)) >= 0 and (end := markdown.find("-->", start + 4)) >= 0:
+        kept.append(markdown[position:start])
+        position = end + 3
+    return clean_text("".join([*kept, markdown[position:]]))
 
 
 def adf_to_text(document: Mapping[str, Any]) -> str:

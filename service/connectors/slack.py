@@ -26,6 +26,7 @@ _RESPONSE_HOST = "hooks.slack.com"
 _MAX_SECTION_CHARS = 2_900
 _MAX_SECTIONS = 40
 _MAX_FORM_FIELDS = 60
+_EMPTY = "an empty question"
 _ID = r"[A-Z0-9]{1,40}"
 _TIMESTAMP = r"\d{1,12}\.\d{1,9}"
 
@@ -98,8 +99,8 @@ def _parse_event(body: Mapping[str, Any], config: ConnectorConfig) -> Event:
         challenge = text_at(body, "challenge")
         if not challenge:
             raise reading.malformed("`challenge` is missing")
-        return Event(EventKind.HANDSHAKE, f"challenge-{reading.digest(challenge.encode())[:32]}",
-                     immediate={"challenge": challenge})  # fmt: skip
+        name = f"challenge-{reading.digest(challenge.encode())[:32]}"
+        return Event(EventKind.HANDSHAKE, name, immediate={"challenge": challenge})
     if kind != "event_callback" or text_at(body, "event", "type") != "app_mention":
         raise reading.unknown_event("only app_mention is taken; subscribe the app to no other events")
     delivery = reading.required_id(body, "event_id")
@@ -107,6 +108,9 @@ def _parse_event(body: Mapping[str, Any], config: ConnectorConfig) -> Event:
     own = config.options.get("author_id", "")
     if text_at(said, "bot_id") or (own and own == text_at(said, "user")):
         return reading.ignored(delivery, "written by a bot")
+    text = slack_to_text(text_at(said, "text"))
+    if not text:
+        return reading.ignored(delivery, _EMPTY)
     channel = reading.required_id(said, "channel", pattern=_ID)
     stamp = reading.required_id(said, "ts", pattern=_TIMESTAMP)
     thread = reading.required_id(said, "thread_ts", pattern=_TIMESTAMP) if "thread_ts" in said else stamp
@@ -116,7 +120,7 @@ def _parse_event(body: Mapping[str, Any], config: ConnectorConfig) -> Event:
         EventKind.QUESTION,
         delivery,
         subject_id=f"{channel}:{thread}",
-        text=slack_to_text(text_at(said, "text")),
+        text=text,
         fields={"action": "mentioned"},
         reply={"channel": channel, "thread": thread},
         audience=_audience(teams, config, seen_by_others=is_shared),
@@ -135,7 +139,7 @@ def _parse_command(form: Mapping[str, str], config: ConnectorConfig) -> Event:
             "response_type": "ephemeral",
             "text": f"Say what is wrong: `{command} API returns 401 since today`",
         }
-        return Event(EventKind.IGNORED, delivery, fields={"ignored": "an empty question"}, immediate=usage)
+        return Event(EventKind.IGNORED, delivery, fields={"ignored": _EMPTY}, immediate=usage)
     in_channel = reading.is_on(config, "in_channel")
     return Event(
         EventKind.QUESTION,
@@ -153,12 +157,15 @@ def _parse_shortcut(payload: Mapping[str, Any], config: ConnectorConfig) -> Even
     if text_at(payload, "type") != "message_action":
         raise reading.unknown_event("of interactions only the message shortcut is taken")
     delivery = reading.required_id(payload, "trigger_id")
+    text = slack_to_text(text_at(payload, "message", "text"))
+    if not text:
+        return reading.ignored(delivery, _EMPTY)
     teams = {text_at(payload, "team", "id"), text_at(payload, "user", "team_id")} - {""}
     return Event(
         EventKind.QUESTION,
         delivery,
         subject_id=reading.required_id(payload, "channel", "id", pattern=_ID),
-        text=slack_to_text(text_at(payload, "message", "text")),
+        text=text,
         fields={"action": "shortcut"},
         reply={"response_url": _response_url(payload, config), "in_channel": False},
         audience=_audience(teams, config, seen_by_others=False),

@@ -41,13 +41,18 @@ class Teams(Connector):
             raise reading.unknown_event("only messages are taken")
         activity = reading.required_id(body, "id")
         conversation = reading.required_id(body, "conversation", "id", pattern=r"[\x21-\x7e]{1,400}")
+        delivery = reading.delivery_id(f"{conversation}#{activity}", conversation.encode(), activity.encode())
+        text = html_to_text(_MENTION.sub("", text_at(body, "text")))
+        if not text:
+            usage = {"type": "message", "text": "Say what is wrong, such as: API returns 401 since today"}
+            return Event(EventKind.IGNORED, delivery, fields={"ignored": "an empty question"}, immediate=usage)
         tenant = text_at(body, "channelData", "tenant", "id")
         vouched = config.options.get("internal_tenant", "").strip()
         return Event(
             EventKind.QUESTION,
-            reading.delivery_id(f"{conversation}#{activity}", conversation.encode(), activity.encode()),
+            delivery,
             subject_id=conversation,
-            text=html_to_text(_MENTION.sub("", text_at(body, "text"))),
+            text=text,
             fields={"action": "mentioned"},
             audience=Audience.INTERNAL if vouched and tenant == vouched else Audience.PUBLIC,
         )
