@@ -75,6 +75,17 @@ def test_parts_nested_without_end_are_read_or_rejected(depth: int) -> None:
         assert rejection.reason is RejectedReason.MALFORMED
 
 
+@pytest.mark.parametrize(
+    "charset", ["punycode", "idna", "base64", "hex", "undefined", "unicode_escape", "utf-16", "x\x00"]
+)
+def test_a_charset_that_is_none_falls_back_to_what_can_be_read(charset: str) -> None:
+    """A codec that is quadratic in the length would not be done with this either."""
+    words = b"The API answers 401 " * 9_000
+    message = parse_mail(b"Content-Type: text/plain; charset=" + charset.encode() + b"\n\n" + words)
+    text = new_text(message)
+    assert text.startswith("The API answers") or charset == "utf-16"
+
+
 @given(st.binary(max_size=400))
 def test_any_bytes_are_a_mail_or_rejected(body: bytes) -> None:
     _parse(body)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Iterator
 from email.errors import HeaderParseError, MessageError
@@ -17,6 +18,12 @@ _MAX_PARTS = 200
 _MAX_HEADER_CHARS = 2_000
 _MAX_PART_BYTES = 2_000_000
 _CHARSETS = {"unknown-8bit": "utf-8", "x-unknown": "utf-8", "default": "utf-8", "": "utf-8"}
+
+_UNREADABLE = (MessageError, ValueError, LookupError, RecursionError, AttributeError, TypeError)
+"""What the standard library's parser raises, its own mistakes with odd headers included."""
+
+_NOT_FOR_MAIL = frozenset({"idna", "punycode"})
+"""Codecs of host names, which take a time that is quadratic in the length."""
 
 _ATTRIBUTION = re.compile(
     r"""^\s*(?:
@@ -44,7 +51,7 @@ def parse_mail(body: bytes) -> Message:
     try:
         message = BytesParser(policy=compat32).parsebytes(body)
         list(_leaves(message))
-    except (MessageError, ValueError, LookupError, RecursionError, AttributeError, TypeError) as error:
+    except _UNREADABLE as error:
         raise malformed("the body is not a mail message (RFC 5322)") from error
     return message
 
@@ -67,8 +74,14 @@ def new_text(message: Message) -> str:
     """What the sender of this message wrote, without what it answers and without a signature.
 
     Where nothing is left, as in a forwarded mail, the whole text.
+
+    Raises:
+        Rejected: its parts cannot be read.
     """
-    plain, markup = _bodies(message)
+    try:
+        plain, markup = _bodies(message)
+    except _UNREADABLE as error:
+        raise malformed("the parts of the mail message cannot be read") from error
     if plain.strip():
         whole = clean_text(plain)
         return strip_quotes(whole) or whole
@@ -131,8 +144,8 @@ def _decode(data: bytes, charset: str) -> str:
     """`data` in `charset`; in UTF-8, else Latin-1, where that charset is unknown or not the one it is in."""
     for name in (_CHARSETS.get(charset.lower(), charset), "utf-8"):
         try:
-            text = data.decode(name)
+            if codecs.lookup(name).name not in _NOT_FOR_MAIL:
+                return data.decode(name)
         except (LookupError, ValueError):
             continue
-        return text if isinstance(text, str) else data.decode("latin-1")
     return data.decode("latin-1")
