@@ -13,6 +13,7 @@ from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Response
+from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
 from indexer.errors import KBError
@@ -32,6 +33,7 @@ from service.http.caching import AnswerCache
 from service.http.gate import Gate
 from service.http.intake_running import RunningIntake
 from service.http.limits import RateLimiter
+from service.http.mcp_endpoint import MCP_PATH, McpEndpoint
 from service.http.metrics import Metrics
 from service.http.models import AnswerBody
 from service.http.observing import Observing
@@ -46,7 +48,7 @@ from service.settings import Settings
 if TYPE_CHECKING:
     from service.assistant import Assistant
 
-_API_PATHS = ("/v1", "/metrics", "/static")
+_API_PATHS = ("/v1", "/mcp", "/metrics", "/static")
 
 
 def create_app(
@@ -103,6 +105,8 @@ def create_app(
         routes_console,
     ):
         app.include_router(module.router)
+    app.state.mcp = McpEndpoint(services, app.version)
+    app.router.routes.append(Route(MCP_PATH, app.state.mcp, include_in_schema=False))
     app.mount("/static", _Static(directory=routes_console.WEB / "static"), name="static")
     for handled in HANDLED:
         app.add_exception_handler(handled, _answer_error)
@@ -119,7 +123,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     task = asyncio.create_task(services.library.run())
     await services.intake.start(app.version)
     try:
-        yield
+        async with app.state.mcp.run():
+            yield
     finally:
         await services.intake.stop()
         task.cancel()

@@ -1,0 +1,75 @@
+"""MCP on standard input and output, for an assistant on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+from indexer.articles import Article
+from indexer.metadata import Audience
+from indexer.scope import INTERNAL, PUBLIC, Scope
+from indexer.source import Span
+from service.answers import Answer, Citation, Question
+from service.http.links import links_within
+from service.http.models import AnswerBody
+from service.mcp_server import make_server
+from service.mcp_tools import public_lines
+from service.rendering import links_are_open
+from service.triage import Triage, triage
+
+if TYPE_CHECKING:
+    from service.assistant import Assistant
+
+
+class LocalDesk:
+    """The desk of whoever runs the command, who can read the index anyway; the audience is chosen when it starts."""
+
+    def __init__(self, assistant: Assistant, audience: Audience) -> None:
+        self._assistant = assistant
+        self._is_internal = audience is Audience.INTERNAL
+        self._base = INTERNAL if self._is_internal else PUBLIC
+
+    async def ask(self, question: Question, products: list[str]) -> Answer:
+        await asyncio.to_thread(self._assistant.refresh)
+        answer = await asyncio.to_thread(self._assistant.answer, question, self._scope(products))
+        link_for = links_within(self._assistant, self._base)
+        return AnswerBody.of(
+            answer,
+            lambda snippet: self._is_internal or links_are_open(snippet.text, snippet.citation.path, link_for),
+            is_internal=self._is_internal,
+        )
+
+    async def triage(self, question: Question, products: list[str], answer: Answer) -> Triage | None:
+        if not self._is_internal:
+            return None
+        return await asyncio.to_thread(triage, self._assistant, question, self._scope(products), answer=answer)
+
+    async def article(self, name: str) -> Article:
+        return await asyncio.to_thread(self._assistant.article, name, self._base)
+
+    def visible_text(self, article: Article, span: Span) -> str:
+        if self._is_internal:
+            return article.source.slice(span)
+        return public_lines(article, span, links_within(self._assistant, self._base))
+
+    def address(self, citation: Citation) -> str:
+        return ""
+
+    def _scope(self, products: list[str]) -> Scope:
+        wanted = frozenset(product.strip().casefold() for product in products if product.strip())
+        return Scope(self._base.audiences, wanted)
+
+
+def run_stdio(assistant: Assistant, audience: Audience) -> None:
+    """Serve on standard input and output until the input ends."""
+    desk = LocalDesk(assistant, audience)
+    server = make_server(lambda _request: desk, version("symptom-kb"))
+
+    async def serve() -> None:
+        from mcp.server.stdio import stdio_server
+
+        async with stdio_server() as (receiving, sending):
+            await server.run(receiving, sending, server.create_initialization_options())
+
+    asyncio.run(serve())
