@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
+
 app = typer.Typer(no_args_is_help=True)
 
 CACHE_DIR = Path("var/eval")
@@ -31,6 +32,11 @@ ArticlesOption = Annotated[
 LimitOption = Annotated[
     int | None,
     typer.Option(min=1, metavar="N", help="Only the first N answerable and N unanswerable.", show_default=False),
+]
+
+BudgetOption = Annotated[
+    float,
+    typer.Option(min=0.0, max=1.0, metavar="SHARE", help="Largest share of wrong suggestions when suggesting."),
 ]
 
 
@@ -64,6 +70,14 @@ def run(
     history: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Resolved tickets to learn from first.", show_default=False)
     ] = None,
+    by_time: Annotated[
+        bool, typer.Option("--by-time", help="With --history: ask each ticket with only older tickets known.")
+    ] = False,
+    calibrate_on: Annotated[
+        str | None,
+        typer.Option("--calibrate-on", metavar="SPLIT", help="Calibrate the decision on this split first."),
+    ] = None,
+    budget: BudgetOption = 0.1,
     leave_article_out: Annotated[
         bool, typer.Option("--leave-article-out", help="Ask again with the labelled articles treated as not there.")
     ] = False,
@@ -90,6 +104,9 @@ def run(
         model=model or DEFAULT_MODEL,
         audience=Audience(audience) if audience else None,
         history=history,
+        by_time=by_time,
+        calibrate_on=calibrate_on,
+        budget=budget,
         leave_article_out=leave_article_out,
     )
     data = load_dataset(dataset, CACHE_DIR, split, articles)

@@ -32,6 +32,7 @@ class Ticket:
         audience: what the asker may see.
         labels: grade of each judged article by path, above 0 for one that answers; empty where nothing answers.
         kind: the sort of unanswerable ticket; None for an answerable one.
+        created: ISO date, empty if unknown.
     """
 
     query_id: str
@@ -40,6 +41,7 @@ class Ticket:
     audience: Audience = Audience.INTERNAL
     labels: Mapping[str, int] = field(default_factory=dict)
     kind: str | None = None
+    created: str = ""
 
     @property
     def answerable(self) -> bool:
@@ -202,7 +204,7 @@ def _ticket(record: Record) -> Ticket:
     audience = record.text("audience", Audience.INTERNAL)
     if audience not in set(Audience):
         raise DatasetError(f'{record.where}: "audience" must be "internal" or "public", not {audience!r}')
-    return Ticket(record.name("_id"), title, text, Audience(audience))
+    return Ticket(record.name("_id"), title, text, Audience(audience), created=record.text("created", ""))
 
 
 def _join(

@@ -62,6 +62,7 @@ def report_as_dict(run: Run, summary: Summary) -> dict[str, Any]:
             "chunks": run.chunk_count,
         },
         "history": asdict(run.learned) if run.learned else None,
+        "calibration": run.calibrated.as_dict() if run.calibrated else None,
         "summary": summary_as_dict(summary),
         "queries": queries,
     }
@@ -119,6 +120,13 @@ def print_run(run: Run, summary: Summary, console: Console) -> None:
     if run.learned:
         barred = f"{run.learned.left_out} left out because they repeat a ticket of the data set"
         console.print(f"learned from {run.learned.used} resolved tickets, {barred}\n", highlight=False, soft_wrap=True)
+    if run.calibrated:
+        made = run.calibrated
+        console.print(
+            f"decision calibrated on {made.examples} other tickets, at most {made.budget:.0%} of suggestions wrong\n",
+            highlight=False,
+            soft_wrap=True,
+        )
     if summary.retrieval:
         table = figures_table(f"Ranking, over {summary.answerable} answerable tickets")
         for name, interval in summary.retrieval.items():

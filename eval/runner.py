@@ -6,21 +6,26 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from eval.citations import CitationChecker, SnippetJudgement, judge_snippets
-from eval.datasets import AnswerLines, Dataset, Ticket, short_hash
+from eval.datasets import AnswerLines, Dataset, Ticket, load_dataset, short_hash
 from indexer.building import BuildOptions, build_index
 from indexer.embedding import DEFAULT_MODEL, Precision, load_embedder
 from indexer.errors import DatasetError, InputError
 from indexer.metadata import Audience
+from indexer.publishing import Learned, publish_learned, read_learned
 from indexer.scope import INTERNAL, PUBLIC, Scope
 from service.answers import Answer, Question
 
 if TYPE_CHECKING:
+    from eval.calibrating import Calibration
     from indexer.embedding import Embedder
     from service.assistant import Assistant
     from service.learning import LearningReport
+
+_BEFORE_EVERYTHING = "0000-01-01"
+"""The day of a ticket without a date: no history at all, rather than one from its future."""
 
 LIMIT = 10
 """Suggestions asked for: as many as the measures look at."""
@@ -31,7 +36,7 @@ Progress = Callable[[str, int, int], None]
 """Called with (stage, done, total) as work advances."""
 
 Ask = Callable[..., Answer]
-"""`Assistant.answer`; with a third argument, the article paths to treat as not there."""
+"""`Assistant.answer`, with `excluded` and `as_of` where they are asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,9 @@ class Setup:
         precision, model: as for `load_embedder`.
         audience: every asker's, in place of the data set's.
         history: resolved tickets to learn from before the run.
+        by_time: each ticket is asked as if on its own day, when only older resolved tickets were known.
+        calibrate_on: split whose tickets the decision is calibrated on first; None leaves the decision as it is.
+        budget: error budget of that calibration.
         leave_article_out: ask every answerable ticket once more with its labelled articles treated as not there.
     """
 
@@ -52,6 +60,9 @@ class Setup:
     model: str = DEFAULT_MODEL
     audience: Audience | None = None
     history: Path | None = None
+    by_time: bool = False
+    calibrate_on: str | None = None
+    budget: float = 0.1
     leave_article_out: bool = False
 
 
@@ -88,6 +99,7 @@ class Run:
             None if that was not asked for.
         first_ms: time of the first call, which loads what is loaded lazily; not part of the latencies.
         learned: what was learned from a history; None without one.
+        calibrated: what the decision was calibrated to; None if it was not.
         article_count, chunk_count: of the index.
     """
 
@@ -103,6 +115,7 @@ class Run:
     first_ms: float
     problems: tuple[str, ...]
     learned: LearningReport | None = None
+    calibrated: Calibration | None = None
 
 
 def run_evaluation(
@@ -125,6 +138,7 @@ def run_evaluation(
     embedder = embedder or load_embedder(setup.model, setup.precision)
     report = build_index(dataset.articles_dir, index_dir, embedder, BuildOptions(), progress)
     learned = learn_history(setup.history, index_dir, embedder, dataset, progress) if setup.history else None
+    calibrated = calibrate_first(setup, dataset, index_dir, embedder, progress) if setup.calibrate_on else None
     assistant = Assistant(index_dir, embedder)
     outcomes, first_ms = ask_tickets(assistant, dataset, setup, progress)
     left_out = None
@@ -144,8 +158,10 @@ def run_evaluation(
         left_out=left_out,
         first_ms=first_ms,
         learned=learned,
+        calibrated=calibrated,
         problems=(
             *dataset.problems,
+            *_what_it_knew(assistant, learned is not None, calibrated is not None),
             *(f"not indexed: {error}" for error in report.errors),
             *(f"refused: {outcome.ticket.query_id}: {outcome.refused}" for outcome in outcomes if outcome.refused),
         ),
@@ -154,7 +170,8 @@ def run_evaluation(
 
 def default_index_dir(dataset: Dataset, setup: Setup) -> Path:
     """A folder for this data set, model and history: what was learned in one run never reaches another."""
-    parts = [dataset.articles_dir.resolve(), setup.model, setup.precision, setup.history and setup.history.resolve()]
+    history = setup.history and setup.history.resolve()
+    parts = [dataset.articles_dir.resolve(), setup.model, setup.precision, history, setup.calibrate_on]
     return setup.cache_dir / f"{dataset.name}-{short_hash('|'.join(str(part or '') for part in parts))}"
 
 
@@ -174,6 +191,41 @@ def learn_history(
         progress("learning", done, total)
 
     return learn(read_history(history), index_dir, embedder, barred, show)
+
+
+def calibrate_first(
+    setup: Setup, dataset: Dataset, index_dir: Path, embedder: Embedder, progress: Progress
+) -> Calibration:
+    """Calibrate the index' decision on another split of the data set and publish it.
+
+    Raises:
+        DatasetError: that split is the one being measured, or cannot calibrate anything.
+    """
+    from eval.calibrating import calibrate, collect_examples
+    from service.assistant import Assistant
+
+    if setup.calibrate_on == dataset.split:
+        raise DatasetError(
+            f"the decision cannot be calibrated on {dataset.split!r} and measured there; name two splits"
+        )
+    other = load_dataset(dataset.folder, setup.cache_dir, setup.calibrate_on)
+    assistant = Assistant(index_dir, embedder)
+    trust = assistant.snapshot.history.trust if assistant.snapshot.history else 0.0
+    calibrated = calibrate(collect_examples(assistant, other, progress), trust, setup.budget)
+    tickets = read_learned(index_dir, embedder).tickets
+    publish_learned(index_dir, embedder, Learned(tickets, calibrated.as_dict()))
+    return calibrated
+
+
+def _what_it_knew(assistant: Assistant, learned: bool, calibrated: bool) -> list[str]:
+    """What the index brought along from earlier, for a reader who takes the figures for those of a fresh one."""
+    snapshot = assistant.snapshot
+    known = []
+    if snapshot.history and not learned:
+        known.append(f"the index had learned from {len(snapshot.history)} resolved tickets before this run")
+    if snapshot.decision and not calibrated:
+        known.append("the index has a calibrated decision from before this run")
+    return known
 
 
 def ask_tickets(
@@ -210,7 +262,10 @@ def ask(
     started = time.perf_counter()
     try:
         question = Question(ticket.text, ticket.title, limit=LIMIT)
-        answer = answer_question(question, scope) if excluded is None else answer_question(question, scope, excluded)
+        more: dict[str, Any] = {"excluded": excluded} if excluded is not None else {}
+        if setup.by_time:
+            more["as_of"] = ticket.created or _BEFORE_EVERYTHING
+        answer = answer_question(question, scope, **more)
     except InputError as error:
         took_ms = (time.perf_counter() - started) * 1000
         return Outcome(ticket, (), 0.0, 1.0, False, took_ms, refused=str(error))

@@ -68,6 +68,11 @@ class Assistant:
         """The version that answers now, for reading."""
         return self._live.engine.snapshot
 
+    @property
+    def embedder(self) -> Embedder:
+        """What made the index' vectors; other vectors that are compared with them must come from it too."""
+        return self._embedder
+
     def refresh(self) -> bool:
         """Take up a newly published version; returns whether there was one. Questions under way end on the old one.
 

@@ -1,0 +1,76 @@
+"""`kb calibrate`. Thin: heavy imports are inside the command."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from eval.commands import CACHE_DIR, ArticlesOption, BudgetOption, DatasetArgument
+
+app = typer.Typer()
+
+
+@app.command()
+def calibrate(
+    dataset: DatasetArgument,
+    *,
+    index: Annotated[
+        Path | None, typer.Option("--index", metavar="DIR", help="Index to calibrate. Default: KB_INDEX, or var/index.")
+    ] = None,
+    split: Annotated[
+        str | None, typer.Option(help="Which qrels/SPLIT.tsv to use; keep another one for measuring.")
+    ] = None,
+    articles: ArticlesOption = None,
+    budget: BudgetOption = 0.1,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be published, and publish nothing.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the calibration as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no summary, only errors.")] = False,
+) -> None:
+    """Fit the decision to labelled tickets of your own, choose its threshold by an error budget, and publish it.
+
+    At least 20 tickets, some of them unanswerable (no_answer.jsonl); with few of those, answerable tickets are also
+    asked with their articles left out. Figures are cross-validated. The calibration survives re-indexing; `kb learn`
+    drops it.
+    """
+    from rich.console import Console
+
+    from eval.calibrating import calibrate as calibrate_on
+    from eval.calibrating import collect_examples
+    from eval.datasets import load_dataset
+    from indexer.progress import reporter_for
+    from indexer.publishing import Learned, publish_learned, read_learned
+    from service.assistant import Assistant
+    from service.settings import load_settings
+
+    index_dir = load_settings(index=index).index
+    data = load_dataset(dataset, CACHE_DIR, split, articles)
+    assistant = Assistant(index_dir)
+    trust = assistant.snapshot.history.trust if assistant.snapshot.history else 0.0
+    with reporter_for(Console(stderr=True), quiet) as progress:
+        made = calibrate_on(collect_examples(assistant, data, progress), trust, budget)
+    if not dry_run:
+        tickets = read_learned(index_dir, assistant.embedder).tickets
+        publish_learned(index_dir, assistant.embedder, Learned(tickets, made.as_dict()))
+    if as_json:
+        print(json.dumps(made.as_dict(), indent=1))
+    elif not quiet:
+        rows = {
+            "tickets": str(made.examples),
+            "suggests from a probability of": f"{made.model.threshold:.2f}",
+            "answerable tickets that get a suggestion": _share(made.coverage),
+            "suggestions that are wrong": _share(made.risk),
+            "unanswerable tickets that get a suggestion": _share(made.false_suggestions),
+            "AUROC, answerable above others": "-" if made.auroc is None else f"{made.auroc:.3f}",
+        }
+        for name, value in rows.items():
+            print(f"{name:<45}{value:>8}")
+        print("nothing published" if dry_run else "published")
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.1%}"

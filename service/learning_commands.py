@@ -1,0 +1,58 @@
+"""`kb learn`. Thin: heavy imports are inside the command."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer()
+
+
+@app.command()
+def learn(
+    history: Annotated[
+        Path,
+        typer.Argument(
+            metavar="HISTORY", help="JSON Lines of resolved tickets: `text`, `title`, `articles`.", show_default=False
+        ),
+    ],
+    *,
+    index: Annotated[
+        Path | None, typer.Option("--index", metavar="DIR", help="Index to teach. Default: KB_INDEX, or var/index.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was learned as JSON.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="No progress and no summary, only errors.")] = False,
+) -> None:
+    """Teach the index which articles resolved which tickets, and publish it.
+
+    A line is `{"text": .., "title": .., "articles": [path, ..], "created": "2026-01-31"}`. Only vectors, links and
+    dates are kept, never a ticket's text. What was learned survives re-indexing; learning again replaces it.
+    """
+    from rich.console import Console
+
+    from indexer.embedding import load_embedder
+    from indexer.progress import reporter_for
+    from indexer.snapshot import Manifest, current_version
+    from service.learning import learn as learn_from
+    from service.learning import read_history
+    from service.settings import load_settings
+
+    index_dir = load_settings(index=index).index
+    tickets = read_history(history)
+    made_by = Manifest.read(index_dir / current_version(index_dir)).fingerprint
+    embedder = load_embedder(made_by.model, made_by.precision)
+    with reporter_for(Console(stderr=True), quiet) as progress:
+        report = learn_from(tickets, index_dir, embedder, progress=progress)
+    if as_json:
+        print(json.dumps(asdict(report), ensure_ascii=False, indent=1))
+    elif not quiet:
+        print(f"learned from {report.used} resolved tickets, published {report.version}")
+    if report.unknown_articles and not quiet:
+        shown = ", ".join(report.unknown_articles[:5])
+        more = f" and {len(report.unknown_articles) - 5} more" if len(report.unknown_articles) > 5 else ""
+        print(f"kb: note: linked articles that the index does not hold: {shown}{more}", file=sys.stderr)

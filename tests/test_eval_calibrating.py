@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from eval.calibrating import Example, calibrate, choose_threshold
+from eval.cli import app
+from indexer.errors import DatasetError, IndexCorrupt
+from indexer.history import ResolvedTickets
+from indexer.publishing import Learned, publish_learned
+from indexer.snapshot import Snapshot
+from service.assistant import Assistant
+from service.decision import DecisionModel, Features, read_decision
+from service.learning import PastTicket, learn, read_history
+from tests.conftest import FakeEmbedder, build
+
+
+def _examples(count: int, seed: int = 0) -> list[Example]:
+    """Tickets of a team where only wording tells right from wrong."""
+    chance = np.random.default_rng(seed)
+    examples = []
+    for number in range(count):
+        right = number % 3 != 0
+        wording = chance.normal(4.0 if right else 1.0, 0.8)
+        features = Features(chance.normal(), chance.normal(0.5, 0.1), wording, chance.normal(2, 1), 0.5, 0.0)
+        examples.append(Example(features, correct=right, answerable=right, left_out=False))
+    return examples
+
+
+def test_what_tells_right_from_wrong_gains_weight_and_nothing_becomes_negative() -> None:
+    made = calibrate(_examples(150), trust=0.0, budget=0.1)
+    default = DecisionModel()
+    assert made.model.wording > default.wording
+    assert made.model.nearness < default.nearness / 2
+    assert all(getattr(made.model, name) >= 0 for name in ("nearness", "likeness", "wording", "coverage", "signatures"))
+    assert made.auroc is not None
+    assert made.auroc > 0.95
+    assert made.coverage > 0.8
+    assert made.risk is not None
+    assert made.risk <= 0.1
+    fresh = _examples(60, seed=1)
+    suggested = [e for e in fresh if made.model.probability(e.features) >= made.model.threshold]
+    assert sum(e.correct for e in suggested) / len(suggested) > 0.8
+
+
+def test_a_calibration_can_be_read_back() -> None:
+    made = calibrate(_examples(60), trust=0.0, budget=0.2)
+    assert read_decision(json.loads(json.dumps(made.as_dict()))) == made.model
+    for broken in ({}, {"model": {"bias": "x"}}, {"model": None}):
+        with pytest.raises(IndexCorrupt, match="kb calibrate"):
+            read_decision(broken)
+
+
+def test_too_few_tickets_or_of_one_kind() -> None:
+    with pytest.raises(DatasetError, match="at least 20"):
+        calibrate(_examples(10), trust=0.0, budget=0.1)
+    with pytest.raises(DatasetError, match="unanswerable"):
+        calibrate([e for e in _examples(90) if e.correct], trust=0.0, budget=0.1)
+
+
+@pytest.mark.parametrize(
+    ("budget", "expected"),
+    [
+        (0.0, (0.8 + 0.7) / 2),  # two right ones
+        (0.19, (0.8 + 0.7) / 2),  # the pair at 0.7 comes together: one wrong of four is too many
+        (0.2, (0.4 + 0.2) / 2),  # one wrong of five
+        (1.0, 0.2 / 2),
+    ],
+)
+def test_the_lowest_threshold_within_the_budget(budget: float, expected: float) -> None:
+    probabilities, right = [0.9, 0.8, 0.7, 0.7, 0.4, 0.2], [1.0, 1.0, 0.0, 1.0, 1.0, 0.0]
+    assert choose_threshold(probabilities, right, budget) == pytest.approx(expected)
+
+
+def test_no_threshold_is_good_enough() -> None:
+    assert choose_threshold([0.9, 0.5], [0.0, 1.0], 0.0) > 0.9
+
+
+def test_a_published_calibration_decides(small_world: Path, index_dir: Path) -> None:
+    build(small_world, index_dir)
+    model = DecisionModel(threshold=0.0, bias=50.0)
+    publish_learned(index_dir, FakeEmbedder(), Learned(decision={"model": model.as_dict()}))
+    from indexer.scope import INTERNAL
+    from service.answers import Question
+
+    answer = Assistant(index_dir, FakeEmbedder()).answer(Question("token"), INTERNAL)
+    assert (answer.threshold, answer.answered) == (0.0, True)
+    assert answer.confidence > 0.99
+
+
+def test_learning_leaves_out_what_is_barred_and_forgets_a_calibration(small_world: Path, index_dir: Path) -> None:
+    build(small_world, index_dir)
+    publish_learned(index_dir, FakeEmbedder(), Learned(decision={"model": DecisionModel().as_dict()}))
+    tickets = [
+        PastTicket("1", "", "token is refused by the gateway", ("auth/token-expired.md",), "2026-01-01"),
+        PastTicket("2", "", "listener cannot be resolved", ("db/listener.md", "gone.md"), ""),
+        PastTicket("3", "", "mail bounces at the customer", ("mail/bounce.md",), ""),
+    ]
+    barred = [
+        PastTicket("1", "", "something else", (), ""),
+        PastTicket("9", "", "mail bounces at the customer", (), ""),
+    ]
+    report = learn(tickets, index_dir, FakeEmbedder(), barred)
+    assert (report.used, report.left_out, report.unknown_articles) == (1, 2, ("gone.md",))
+    snapshot = Snapshot.open(index_dir)
+    assert snapshot.decision is None
+    assert snapshot.history is not None
+    assert len(snapshot.history) == 1
+    with pytest.raises(DatasetError, match="nothing to learn"):
+        learn(tickets[:1], index_dir, FakeEmbedder(), barred)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("{", "not JSON"),
+        ("[]", "object"),
+        ('{"articles": ["a.md"]}', "neither"),
+        ('{"text": "x"}', "articles"),
+        ('{"text": "x", "articles": []}', "articles"),
+    ],
+)
+def test_a_malformed_history_is_named_with_its_line(tmp_path: Path, line: str, reason: str) -> None:
+    file = tmp_path / "history.jsonl"
+    file.write_text(f'{{"text": "fine", "articles": ["a.md"]}}\n\n{line}\n')
+    with pytest.raises(DatasetError, match=rf"history\.jsonl:3.*{reason}"):
+        read_history(file)
+
+
+def test_kb_learn_says_what_is_wrong(tmp_path: Path) -> None:
+    result = CliRunner().invoke(app, ["learn", str(tmp_path / "none.jsonl"), "--index", str(tmp_path)])
+    assert isinstance(result.exception, DatasetError)
+    assert "none.jsonl" in str(result.exception)
+
+
+def test_dates_of_tickets_are_kept(small_world: Path, index_dir: Path) -> None:
+    build(small_world, index_dir)
+    vectors = FakeEmbedder().embed(["token"])
+    publish_learned(
+        index_dir, FakeEmbedder(), Learned(ResolvedTickets(vectors, (("db/listener.md",),), ("2026-05-05",)))
+    )
+    from indexer.scope import INTERNAL
+    from service.answers import Question
+
+    assistant = Assistant(index_dir, FakeEmbedder())
+    tickets = {"before": "2026-05-05", "after": "2026-05-06"}
+    counts = {
+        name: any(
+            "1 similar ticket" in reason.detail
+            for found in assistant.answer(Question("token"), INTERNAL, as_of=day).suggestions
+            for reason in found.reasons
+        )
+        for name, day in tickets.items()
+    }
+    assert counts == {"before": False, "after": True}
