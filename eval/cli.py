@@ -8,6 +8,7 @@ import typer
 
 from eval.calibrate_command import app as calibrate_app
 from eval.commands import app as eval_app
+from eval.intake_load import bench as intake_bench
 from indexer.commands import app as indexer_app
 from indexer.errors import KBError
 from service.commands import app as service_app
@@ -30,6 +31,7 @@ app.add_typer(triage_app)
 app.add_typer(learning_app)
 app.add_typer(calibrate_app)
 app.add_typer(mcp_app)
+intake_app.command("bench")(intake_bench)
 app.add_typer(intake_app, name="intake", help="See, replay and write the notes of connected tools.")
 app.add_typer(eval_app, name="eval", help="Measure answers on labelled tickets.")
 

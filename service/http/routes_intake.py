@@ -118,11 +118,11 @@ async def _answer(services: Services, configured: Configured, event: Event) -> d
     _ = services.library.assistant
     config = configured.config
     is_public = is_public_reply(event, config)
-    work = services.pool.run(
-        lambda: services.intake.composer.compose(event, config, is_public=is_public, connector=configured.name)
-    )
+    compose = services.intake.composer.compose
+    work = services.pool.run(lambda: compose(event, config, is_public=is_public, connector=configured.name))
     try:
-        composed = await asyncio.wait_for(work, configured.connector.answer_within_s - _ANSWER_MARGIN_S)
+        async with asyncio.timeout(configured.connector.answer_within_s - _ANSWER_MARGIN_S):
+            composed = await work
         note = composed.note or Note("There is no text to search for.\n", "No text", answered=False)
     except TimeoutError:
         note = _TOO_SLOW

@@ -121,8 +121,9 @@ class Worker:
         try:
             while True:
                 await self._take_or_pause()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._wake.wait(), self._pause_s())
+                with contextlib.suppress(TimeoutError):  # not `wait_for`, which in Python 3.11 can swallow a cancel
+                    async with asyncio.timeout(self._pause_s()):
+                        await self._wake.wait()
                 self._wake.clear()
         finally:
             await self._stop()

@@ -1,0 +1,210 @@
+"""What notes say, and what they must never say to a customer. Pure data in, Markdown out."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from markdown_it import MarkdownIt
+
+from service.answers import Answer, Citation, Reason, Snippet, Suggestion
+from service.connectors.contract import Event, EventKind
+from service.diagnostics import Diagnostic, Diagnostics, Status
+from service.findings import Detail
+from service.intake.note import (
+    Checklist,
+    Findings,
+    close_fences,
+    write_chat_answer,
+    write_reply,
+    write_team_note,
+)
+from service.triage import KnownError, Triage
+from service.triage_labels import SuggestedLabel
+from service.triage_severity import Severity, SeverityHint
+from service.triage_similar import Duplicate, PossibleIncident
+
+TICKET = Event(EventKind.TICKET, "d", "4711", "It fails", "401", {"tags": ["auth"]})
+ALERT = dataclasses.replace(TICKET, kind=EventKind.ALERT)
+
+
+def citation(path: str = "auth/a.md", first: int = 12, last: int = 18) -> Citation:
+    return Citation(path, ("A", "Resolution"), "resolution", first, last, 0, 1, "0" * 64, "0" * 64)
+
+
+def suggestion(title: str = "Clock skew", path: str = "auth/a.md", audience: str = "public") -> Suggestion:
+    return Suggestion(
+        article_id="KB-1001",
+        path=path,
+        title=title,
+        summary="Set the clock.",
+        audience=audience,
+        type="known-error",
+        confidence="validated",
+        products=("api",),
+        score=9.0,
+        reasons=(Reason("signature", 2.0, "error code: invalid_token"), Reason("tickets", 1.0, "14 similar tickets")),
+        snippets=(Snippet("Run `chronyc`.\n", (), citation(path)),),
+    )
+
+
+def answer(*suggestions: Suggestion, answered: bool = True) -> Answer:
+    return Answer(answered, 0.83 if answered else 0.12, 0.4, suggestions, (), None, "v1", 3.0)
+
+
+NOTHING = Triage((), (), (), (), None, (), None, None, Diagnostics(), "v1")
+
+
+def link_to(cited: Citation) -> str:
+    return f"https://kb.example.com/{cited.path}?lines={cited.start_line}-{cited.end_line}"
+
+
+def team_note(event: Event = TICKET, triage: Triage = NOTHING, **changes: object) -> str:
+    findings = Findings(answer(suggestion()), triage)
+    return write_team_note(event, dataclasses.replace(findings, **changes), link_to).markdown  # type: ignore[arg-type]
+
+
+def test_a_team_note_cites_and_links() -> None:
+    text = team_note()
+    assert text.startswith("**Suggested articles** (83% sure)\n\n1. **Clock skew**")
+    assert "> Run `chronyc`." in text
+    assert "[auth/a.md:12-18](<https://kb.example.com/auth/a.md?lines=12-18>)" in text
+    assert "Why: error code: invalid\\_token; 14 similar tickets" in text
+    assert text.rstrip().endswith("Index v1")
+
+
+def test_without_evidence_nothing_more_is_said() -> None:
+    text = team_note()
+    for part in ("Known errors", "Likely the same", "Suggested fields", "Severity", "missing", "Draft", "incident"):
+        assert part not in text
+
+
+def test_everything_that_triage_found_is_there_with_its_reason() -> None:
+    label = SuggestedLabel("oauth", 0.9, ("auth/a.md",), 3, "3 of 4 similar tickets")
+    triage = dataclasses.replace(
+        NOTHING,
+        components=(dataclasses.replace(label, value="token-service"),),
+        products=(dataclasses.replace(label, value="api"),),
+        tags=(label, dataclasses.replace(label, value="Auth")),
+        known_errors=(KnownError("KB-1", "auth/a.md", "Skew", "public", ("code: x",), citation(), "both show x"),),
+        severity=SeverityHint(Severity.HIGH, (), (), "“all users” says that everybody is affected"),
+        duplicates=(
+            Duplicate(
+                "4700", "", "https://help.example.com/4700", False, 1_700_000_000.0, 0.9, (), "says much the same"
+            ),
+            Duplicate("4701", "", "javascript:alert(1)", False, 1_700_000_000.0, 0.9, (), "is alike"),
+        ),
+        incident=PossibleIncident(5, 0.0, 7200.0, 0.5, ("1", "2"), (), "5 tickets with this symptom"),
+        diagnostics=Diagnostics(
+            (
+                Diagnostic("Time", "The time, in UTC", Status.MISSING, (Detail.TIME,), (), True, citation()),
+                Diagnostic("Pods", "The pods' state", Status.MISSING, (Detail.LOG,), (), False, citation()),
+                Diagnostic("Text", "The error text", Status.HELD, (), (), True, citation()),
+            ),
+            ("when it happened",),
+            "Hi,\n\n- when it happened\n",
+        ),
+    )
+    text = team_note(triage=triage)
+    assert text.startswith("**Possible incident**: 5 tickets with this symptom. The others: 1, 2")
+    assert "- Skew: both show x ([auth/a.md:12-18](<" in text
+    assert "- [4700](<https://help.example.com/4700>), 2023-11-14 22:13 UTC: says much the same" in text
+    assert "- 4701, 2023-11-14" in text
+    assert "- Component: `token-service` (3 of 4 similar tickets)" in text
+    assert "- Tags: `oauth` (3 of 4 similar tickets)" in text
+    assert "`Auth`" not in text, "the ticket has that tag already"
+    assert "**Severity hint: high.** “all users” says that everybody is affected" in text
+    assert "- The time, in UTC ([auth/a.md:12-18](<https://kb.example.com/auth/a.md?lines=12-18>))" in text
+    assert ", for us to look up)" in text
+    assert "The error text" not in text
+    assert "To ask the customer:\n\n> Hi,\n>\n> - when it happened" in text
+    draft = team_note(triage=triage, draft=triage.diagnostics.message)
+    assert draft.count("when it happened") == 1, "the message is the draft, and stands there only"
+
+
+def test_a_note_suggests_tags_in_data_too() -> None:
+    label = SuggestedLabel("oauth", 0.9, (), 3, "r")
+    triage = dataclasses.replace(NOTHING, tags=(label,))
+    note = write_team_note(TICKET, Findings(answer(suggestion()), triage), link_to)
+    assert note.tags == ("oauth",)
+    assert (note.summary, note.answered, note.public) == ("Clock skew (83% sure)", True, False)
+    assert note.links[0].citation == "auth/a.md:12-18"
+
+
+def test_an_honest_none() -> None:
+    text = team_note(answer=answer(suggestion(), answered=False))
+    assert text.startswith("**No article covers this** (12% sure, 40% needed). What came nearest:")
+    assert team_note(answer=answer(answered=False)).startswith("**No article covers this** (12% sure).")
+    note = write_team_note(TICKET, Findings(answer(answered=False), NOTHING), link_to)
+    assert (note.answered, note.summary) == (False, "No article covers this")
+
+
+def test_an_alert_gets_a_checklist_and_no_draft() -> None:
+    checklist = Checklist(
+        "Restart [it]", "r.md", "https://kb.example.com/r.md", ("Look:\n```\nx\n```", "Ask."), "named"
+    )
+    text = team_note(ALERT, checklist=checklist, draft="Hello")
+    assert text.startswith(
+        "**First 15 minutes**: [Restart \\[it\\]](<https://kb.example.com/r.md>) (named)\n\n"
+        "- [ ] Look:\n  ```\n  x\n  ```\n- [ ] Ask.\n"
+    )
+    assert "Hello" not in text
+    assert "no runbook fits" in team_note(ALERT)
+    assert "no article covers this alert" in team_note(ALERT, answer=answer(answered=False))
+
+
+def test_a_reply_has_one_article_and_nothing_of_how_it_was_found() -> None:
+    note = write_reply(answer(suggestion(), suggestion("Other", "b.md")), link_to, lambda snippet: True)
+    assert note is not None
+    assert note.public
+    for word in ("83", "Why", "similar", "Other", "Index", "sure", "public"):
+        assert word not in note.markdown
+    assert "Run `chronyc`." in note.markdown
+    assert note.tags == ()
+    assert write_reply(answer(suggestion(), answered=False), link_to, lambda snippet: True) is None
+
+
+def test_a_snippet_that_links_inside_is_left_out_of_a_reply() -> None:
+    note = write_reply(answer(suggestion()), link_to, lambda snippet: False)
+    assert note is not None
+    assert "chronyc" not in note.markdown
+    assert "Set the clock." in note.markdown
+    assert "(<https://kb.example.com/auth/a.md?lines=12-18>)" in note.markdown
+
+
+def test_a_question_gets_the_answer_or_an_honest_none() -> None:
+    found = write_chat_answer(
+        answer(suggestion(), suggestion("Other", "b.md")), link_to, lambda snippet: True, is_public=True
+    )
+    assert "**Clock skew**" in found.markdown
+    assert "Also:\n- [Other](<https://kb.example.com/b.md" in found.markdown
+    assert "83" not in found.markdown
+    none = write_chat_answer(answer(suggestion(), answered=False), link_to, lambda snippet: True, is_public=True)
+    assert none.markdown.startswith("No article covers this.")
+    assert "Clock" not in none.markdown
+    assert (none.answered, none.links) == (False, ())
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("plain\n", "plain"),
+        ("```text\na\n```\n", "```text\na\n```"),
+        ("a\n\n```text\n", "a\n"),
+        ("a\n```text\nb", "a\n```text\nb\n```"),
+        ("b\n```\nafter", "```\nb\n```\nafter"),
+        ("~~~\na", "~~~\na\n~~~"),
+    ],
+)
+def test_a_quote_never_swallows_what_follows(text: str, expected: str) -> None:
+    assert close_fences(text) == expected
+    tokens = MarkdownIt("commonmark").parse(f"{close_fences(text)}\n\nafterwards")
+    assert tokens[-2].content == "afterwards"
+
+
+def test_titles_and_reasons_cannot_make_markup() -> None:
+    hostile = "![x](https://evil.example/p.png) <img src=x> **bold**"
+    text = team_note(answer=answer(suggestion(hostile)))
+    html = MarkdownIt("commonmark", {"html": False}).render(text)
+    assert "<img" not in html
+    assert "evil.example/p.png" in html
