@@ -43,7 +43,7 @@ format: install ## Put the code into the project's format
 eval: install ## Measure answers on the project's own tickets
 	$(BIN)/kb eval run eval/tickets --split test
 
-bench: install ## Measure speed and memory against a plain pipeline
+bench: install ## Measure speed and memory beside txtai, Haystack and plain FAISS
 	$(BIN)/kb eval bench
 
 lock: ## Write requirements.lock from what a fresh environment resolves to

@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from indexer.errors import KBError
@@ -39,17 +40,27 @@ def python_of(name: str, peers_dir: Path) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         log = peers_dir / name / "install.log"
         log.parent.mkdir(parents=True, exist_ok=True)
-        torch = next(line for line in requirements.read_text().splitlines() if line.startswith(_TORCH))
+        torch = [line for line in requirements.read_text().splitlines() if line.startswith(_TORCH)]
         pip = [str(python), "-m", "pip", "install", "--disable-pip-version-check", "--quiet"]
         _run([sys.executable, "-m", "venv", str(folder)], log, dict(os.environ))
-        _run([*pip, torch], log, dict(os.environ))
+        if torch:
+            _run([*pip, *torch], log, dict(os.environ))
         _run([*pip, "-r", str(requirements)], log, dict(os.environ))
         stamp.write_text(digest)
     return python
 
 
-def run_peer(name: str, job_file: Path, peers_dir: Path) -> None:
-    """Build and serve `name` in two processes; their results lie beside `job_file` afterwards. Raises PeerError."""
+def run_peer(name: str, job_file: Path, peers_dir: Path, modes: Sequence[str] = ("build", "serve")) -> None:
+    """Run `name` in a process for each of `modes`; their results lie beside `job_file` afterwards. Raises PeerError."""
+    command, environment = peer_command(name, peers_dir)
+    log = job_file.parent / "run.log"
+    log.unlink(missing_ok=True)
+    for mode in modes:
+        _run([*command, mode, str(job_file), repr(time.time())], log, environment)
+
+
+def peer_command(name: str, peers_dir: Path) -> tuple[list[str], dict[str, str]]:
+    """What starts `name`'s side of the harness, without its arguments, and in which environment. Raises PeerError."""
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "VIRTUAL_ENV")}
     environment |= {"HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "HAYSTACK_TELEMETRY_ENABLED": "False"}
     if name == "ours":
@@ -58,11 +69,7 @@ def run_peer(name: str, job_file: Path, peers_dir: Path) -> None:
     else:
         python = python_of(name, peers_dir)
         environment["PYTHONPATH"] = str(_stage(peers_dir / name / "code"))
-    command = [str(python), "-m", f"eval.peers.run_{name}"]
-    log = job_file.parent / "run.log"
-    log.unlink(missing_ok=True)
-    _run([*command, "build", str(job_file)], log, environment)
-    _run([*command, "serve", str(job_file), repr(time.time())], log, environment)
+    return [str(python), "-m", f"eval.peers.run_{name}"], environment
 
 
 def _stage(folder: Path) -> Path:

@@ -2,14 +2,17 @@
 
 Standard library only, because it is imported by whatever Python the peer lives in:
 
-    python -m eval.peers.run_NAME build JOB.json          index and save
+    python -m eval.peers.run_NAME build JOB.json TIME     index and save
     python -m eval.peers.run_NAME serve JOB.json TIME     load in a fresh process started at TIME, answer everything
+    python -m eval.peers.run_NAME edit JOB.json TIME      load, then index one article anew, several times
+    python -m eval.peers.run_NAME http JOB.json PORT      load and answer over HTTP until terminated
 
 Building and serving are two processes, so the cold start is a real one: imports, model, index, first answer.
 """
 
 from __future__ import annotations
 
+import importlib
 import json
 import resource
 import sys
@@ -46,6 +49,9 @@ class Peer(Protocol):
     def search(self, title: str, text: str, limit: int) -> Found:
         """Answer one question."""
 
+    def replace(self, job: dict[str, Any], folder: Path, article: str, texts: list[str]) -> None:
+        """Index `texts` as the article's chunks in place of its former ones, and leave the index in `folder`."""
+
 
 def best_per_article(chunks: Iterable[tuple[str, float]], limit: int) -> Found:
     """Articles by their best chunk; `chunks` are (article, score), best first."""
@@ -66,31 +72,66 @@ def main(peer: Peer) -> None:
     mode, job_file = sys.argv[1], Path(sys.argv[2])
     job = json.loads(job_file.read_text(encoding="utf-8"))
     folder = Path(job["folder"])
-    result = build(peer, job, folder) if mode == "build" else serve(peer, job, folder, float(sys.argv[3]))
+    if mode == "http":
+        answer_over_http(peer, job, folder, int(sys.argv[3]))
+        return
+    result = MODES[mode](peer, job, folder, float(sys.argv[3]))
     result["peak_rss_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     (folder.parent / f"{mode}.json").write_text(json.dumps(result), encoding="utf-8")
 
 
-def build(peer: Peer, job: dict[str, Any], folder: Path) -> dict[str, Any]:
+def build(peer: Peer, job: dict[str, Any], folder: Path, spawned_at: float) -> dict[str, Any]:
     """Index, and time it without imports and loading the model."""
     peer.prepare(job)
-    started = time.perf_counter()
+    started, worked = time.perf_counter(), time.process_time()
     peer.build(job, folder)
-    return {"index_s": time.perf_counter() - started}
+    return {"index_s": time.perf_counter() - started, "index_cpu_s": time.process_time() - worked}
 
 
 def serve(peer: Peer, job: dict[str, Any], folder: Path, spawned_at: float) -> dict[str, Any]:
-    """Time the first answer from the start of the process, then every answer by itself."""
+    """Time the first answer from the start of the process, then every answer by itself; processor time beside it."""
     queries, limit = job["queries"], job["limit"]
     peer.prepare(job)
     peer.load(folder)
     peer.search(queries[0]["title"], queries[0]["text"], limit)
-    cold_start_s = time.time() - spawned_at
+    cold_start_s, cold_start_cpu_s = time.time() - spawned_at, time.process_time()
     answers = []
     for query in queries:
-        started = time.perf_counter()
+        started, worked = time.perf_counter(), time.process_time()
         found = peer.search(query["title"], query["text"], limit)
-        took_ms = (time.perf_counter() - started) * 1000
+        took_ms, cpu_ms = (time.perf_counter() - started) * 1000, (time.process_time() - worked) * 1000
         ranked = [[article, score] for article, score in found.ranked]
-        answers.append({"id": query["id"], "ranked": ranked, "confidence": found.confidence, "took_ms": took_ms})
-    return {"cold_start_s": cold_start_s, "answers": answers}
+        answer = {"id": query["id"], "ranked": ranked, "confidence": found.confidence}
+        answers.append({**answer, "took_ms": took_ms, "cpu_ms": cpu_ms})
+    return {"cold_start_s": cold_start_s, "cold_start_cpu_s": cold_start_cpu_s, "answers": answers}
+
+
+def edit(peer: Peer, job: dict[str, Any], folder: Path, spawned_at: float) -> dict[str, Any]:
+    """Change one article by a sentence, as often as the job says, and time each until the index is saved."""
+    article, texts = job["edit"]["article"], job["edit"]["texts"]
+    peer.prepare(job)
+    peer.load(folder)
+    taken = []
+    for revision in range(job["edit"]["rounds"]):
+        changed = [*texts[:-1], f"{texts[-1]} Revision {revision} of this text."]
+        started = time.perf_counter()
+        peer.replace(job, folder, article, changed)
+        taken.append(time.perf_counter() - started)
+    return {"edit_s": taken}
+
+
+def answer_over_http(peer: Peer, job: dict[str, Any], folder: Path, port: int) -> None:
+    """What a first service around the library looks like: one route of FastAPI, which runs it in threads."""
+    fastapi, uvicorn = importlib.import_module("fastapi"), importlib.import_module("uvicorn")
+    peer.prepare(job)
+    peer.load(folder)
+    app = fastapi.FastAPI()
+
+    @app.get("/search")  # type: ignore[untyped-decorator, unused-ignore]
+    def search(query: str, limit: int = 10) -> list[dict[str, Any]]:
+        return [{"id": article, "score": score} for article, score in peer.search("", query, limit).ranked]
+
+    uvicorn.run(app, host="127.0.0.1", port=port, log_level="warning", access_log=False)
+
+
+MODES = {"build": build, "serve": serve, "edit": edit}

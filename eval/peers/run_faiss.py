@@ -41,6 +41,15 @@ class PlainFaiss:
         scores, rows = self._index.search(vector, min(CHUNK_DEPTH, len(self._articles)))
         return best_per_article(((self._articles[row], score) for row, score in zip(rows[0], scores[0])), limit)  # noqa: B905
 
+    def replace(self, job: dict[str, Any], folder: Path, article: str, texts: list[str]) -> None:
+        kept = [row for row, name in enumerate(self._articles) if name != article]
+        index = self._faiss.IndexFlatIP(self._index.d)
+        index.add(self._index.reconstruct_batch(kept))
+        index.add(self._embed(texts))
+        self._index, self._articles = index, [*(self._articles[row] for row in kept), *(article for _ in texts)]
+        self._faiss.write_index(index, str(folder / "index.faiss"))
+        (folder / "articles.json").write_text(json.dumps(self._articles))
+
     def _embed(self, texts: list[str]) -> Any:
         return self._model.encode(texts, normalize_embeddings=True, show_progress_bar=False)
 

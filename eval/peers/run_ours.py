@@ -41,6 +41,14 @@ class Ours:
         answer = self._assistant.answer(Question(text, title, limit), INTERNAL)
         return Found([(found.path, found.score) for found in answer.suggestions], answer.confidence)
 
+    def replace(self, job: dict[str, Any], folder: Path, article: str, texts: list[str]) -> None:
+        from indexer.building import build_index
+
+        file = Path(job["articles_dir"], article)
+        sentence = texts[-1][texts[-1].rindex("Revision ") :]
+        file.write_text(f"{file.read_text(encoding='utf-8').rstrip()}\n\n{sentence}\n", encoding="utf-8")
+        build_index(Path(job["articles_dir"]), folder, self._embedder)
+
 
 if __name__ == "__main__":
     main(Ours())

@@ -27,6 +27,14 @@ class Txtai:
     def load(self, folder: Path) -> None:
         self._embeddings.load(str(folder))
 
+    def replace(self, job: dict[str, Any], folder: Path, article: str, texts: list[str]) -> None:
+        numbers = [number for number, chunk in enumerate(job["chunks"]) if chunk["article"] == article]
+        self._embeddings.delete([f"{article}\n{number}" for number in numbers])
+        self._embeddings.upsert(
+            [(f"{article}\n{number}", text, None) for number, text in zip(numbers, texts)]  # noqa: B905
+        )
+        self._embeddings.save(str(folder))
+
     def search(self, title: str, text: str, limit: int) -> Found:
         found = self._embeddings.search(question_text(title, text), CHUNK_DEPTH)
         return best_per_article(((row["id"].rsplit("\n", 1)[0], row["score"]) for row in found), limit)
