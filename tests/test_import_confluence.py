@@ -99,6 +99,7 @@ class Site:
         self.pages: dict[str, dict[str, Any]] = {}
         self.restricted: set[str] = set()
         self.broken: set[str] = set()
+        self.unreadable: set[str] = set()
         self.folders: dict[str, dict[str, Any]] = {}
         self.attachments: dict[str, list[dict[str, Any]]] = {}
 
@@ -147,6 +148,8 @@ class Site:
         return Answer({"results": pages[start : start + 2], "_links": links})
 
     def _restriction(self, page_id: str) -> Answer:
+        if page_id in self.unreadable:
+            return Answer({"message": "no"}, 403)
         if page_id not in self.pages and page_id not in self.folders:
             return Answer(status=404)
         users = [{"type": "known"}] if page_id in self.restricted else []
@@ -205,9 +208,12 @@ def test_restrictions_are_inherited_and_followed_both_ways(tmp_path: Path) -> No
 def test_an_unreadable_restriction_counts_as_one(tmp_path: Path) -> None:
     site = site_of_five()
     site.pages["5"]["parentId"] = "77"  # archived, or not to be seen
+    site.add("6", "Unknown", "<p>x</p>")
+    site.unreadable.add("6")
     with serving(site) as server:
         sync(space(server, Audience.PUBLIC), tmp_path)
-    assert read_article(tmp_path, file_of(tmp_path, "5")).audience is Audience.INTERNAL
+    audiences = [read_article(tmp_path, file_of(tmp_path, page_id)).audience for page_id in ("5", "6")]
+    assert audiences == [Audience.INTERNAL, Audience.INTERNAL]
 
 
 def test_only_changed_pages_are_fetched_and_one_failure_is_one_failure(tmp_path: Path) -> None:

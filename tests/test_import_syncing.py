@@ -12,6 +12,7 @@ from indexer.articles import find_articles, parse_article, read_article
 from indexer.errors import SourceError
 from indexer.importing import syncing
 from indexer.importing.files import write_file
+from indexer.importing.pages import PageRef
 from indexer.metadata import Audience
 from tests.import_world import Note, Notebook, file_of, sync
 
@@ -141,6 +142,24 @@ def test_opening_a_restricted_file_by_hand_does_not_last(tmp_path: Path, front: 
     report = sync(book, tmp_path)
     assert report.tightened == ["a-note-p1.md"]
     assert not file.exists() or audience_at(file) is INTERNAL
+
+
+def test_opening_a_file_by_hand_does_not_last_where_only_the_page_tells(tmp_path: Path) -> None:
+    book = Notebook(p1=Note(audience=INTERNAL, listed_audience=None))
+    sync(book, tmp_path)
+    file = file_of(tmp_path, "p1")
+    file.write_text(file.read_text().replace("audience: internal", "audience: public"))
+    assert sync(book, tmp_path).tightened == ["a-note-p1.md"]
+    assert audience_at(file) is INTERNAL
+
+
+def test_a_page_listed_twice_has_the_stricter_audience(tmp_path: Path) -> None:
+    book = Notebook(p1=Note())
+    public, internal = PageRef("p1", "1", "A note", PUBLIC), PageRef("p1", "1", "A note", INTERNAL)
+    for listed in ([public, internal], [internal, public], [internal, public, public]):
+        book.list_pages = lambda listed=listed: listed  # type: ignore[method-assign, misc]
+        sync(book, tmp_path, full=True)
+        assert audience_at(file_of(tmp_path, "p1")) is INTERNAL
 
 
 def test_deleted_pages_are_removed_with_their_attachments(tmp_path: Path) -> None:
