@@ -11,7 +11,7 @@ of an internal article.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -68,6 +68,7 @@ _ASKS = {
     Detail.HAR: "a HAR recording of one failing attempt, with cookies and tokens removed",
 }
 _ZONE = "the time zone of the times that you gave"
+_BASICS = frozenset({Detail.ERROR_TEXT, Detail.TIME, Detail.VERSION, Detail.STEPS, Detail.EXTENT, Detail.CHANGE})
 
 
 class Status(StrEnum):
@@ -136,13 +137,15 @@ def compare_diagnostics(question: Question, articles: Iterable[Article]) -> Diag
                 items.append(_compare(need, findings))
                 labels.add(need.label)
                 asked.update(need.details)
-    wanted = {detail for item in items if item.by_customer for detail in item.missing}
-    asks = tuple(
-        _ZONE if detail is Detail.TIME and _has(findings, Detail.TIME) else text
-        for detail, text in _ASKS.items()
-        if detail in wanted
-    )
+    asks = _asks({detail for item in items if item.by_customer for detail in item.missing}, findings)
     return Diagnostics(tuple(items), asks, write_request(asks, question))
+
+
+def compare_basics(question: Question) -> Diagnostics:
+    """What helps with any ticket, against what `question` holds: for when no article covers it."""
+    findings = find_details(f"{question.title}\n{question.text}")
+    asks = _asks({detail for detail in _BASICS if not _has(findings, detail, complete=True)}, findings)
+    return Diagnostics((), asks, write_request(asks, question))
 
 
 def write_request(asks: Sequence[str], question: Question) -> str:
@@ -152,6 +155,14 @@ def write_request(asks: Sequence[str], question: Question) -> str:
     greeting, lead, closing = _tone(question.text)
     lines = [greeting, "", lead, "", *(f"- {ask}" for ask in asks), "", closing]
     return "\n".join(lines).strip() + "\n"
+
+
+def _asks(wanted: Container[Detail], findings: Sequence[Finding]) -> tuple[str, ...]:
+    return tuple(
+        _ZONE if detail is Detail.TIME and _has(findings, Detail.TIME) else text
+        for detail, text in _ASKS.items()
+        if detail in wanted
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -191,6 +191,8 @@ def test_an_uncovered_symptom_is_owned_up_to(public: Any, engineer: Any) -> None
     assert "No article covers this" in public.inner_text("#kb-results")
     assert public.locator("[data-result]").count() == 0
     type_symptom(engineer, f"{UNCOVERED} 401")
+    assert "What helps with any ticket" in engineer.inner_text("#kb-ask")
+    assert "the exact error text" in engineer.locator("#kb-message").input_value()
     summary = engineer.locator("details.nearest > summary")
     assert "none of them trusted" in summary.inner_text()
     assert not engineer.locator("[data-result]").first.is_visible()

@@ -19,10 +19,20 @@ def suggestion(score: float, *reasons: Reason, snippets: tuple[Snippet, ...] = (
     return Suggestion("KB-1", "a/b.md", "T", "", "public", None, None, (), score, reasons, snippets)
 
 
-def shown(text: str, *highlights: tuple[int, int], is_code: bool = False) -> str:
+def parts(text: str, *highlights: tuple[int, int], code: tuple[int, ...] = ()) -> list[tuple[str, bool]]:
+    """The parts of a snippet from line 3 on; `code` are the lines in code blocks."""
     found = suggestion(1.0, snippets=(snippet(text, *highlights),))
-    (view,) = result_views([(1, found)], 1.0, "http://kb", lambda _: is_code, {})
-    return "".join(f"[{piece}]" if marked else piece for piece, marked in view.snippets[0].pieces)
+    (view,) = result_views([(1, found)], 1.0, "http://kb", lambda _: frozenset(code), {})
+    return [
+        ("".join(f"[{piece}]" if marked else piece for piece, marked in part.pieces), part.is_code)
+        for part in view.snippets[0].parts
+    ]
+
+
+def shown(text: str, *highlights: tuple[int, int]) -> str:
+    ((only, is_code),) = parts(text, *highlights)
+    assert not is_code
+    return only
 
 
 def test_exact_errors_and_similar_tickets_come_before_likeness() -> None:
@@ -66,7 +76,9 @@ def test_bars_share_out_the_score_by_kind_of_reason() -> None:
         Reason("words", 4.0, ""),
         Reason("words", -1.0, ""),
     )
-    (view,) = result_views([(2, suggestion(5.0, *reasons))], 10.0, "", lambda _: False, {2: RepeatView(1, "O", 90)})
+    (view,) = result_views(
+        [(2, suggestion(5.0, *reasons))], 10.0, "", lambda _: frozenset(), {2: RepeatView(1, "O", 90)}
+    )
     assert view.percent == 50
     assert [(bar.tone, bar.start, bar.width) for bar in view.bars] == [("a", 0.0, 25.0), ("c", 25.0, 25.0)]
     assert view.repeat == RepeatView(1, "O", 90)
@@ -79,6 +91,7 @@ def test_bars_share_out_the_score_by_kind_of_reason() -> None:
         ("**Set** the `clock`\nnow.", "Set the clock now."),
         ("- one\n- two", "one\ntwo"),
         ("Press *Enable* for *.pem and *.crt", "Press Enable for *.pem and *.crt"),
+        ("Lower the *number of\n  calls* at 2 * 3 * 4", "Lower the number of   calls at 2 * 3 * 4"),
         ("| a | b |\n|---|---|\n| 1 | `2` |", "a · b\n1 · 2"),
         ("Run a | b here", "Run a | b here"),
         ("see [that](x.md#y) > [1]", "see that > [1]"),
@@ -88,9 +101,21 @@ def test_snippets_are_shown_without_markup(source: str, text: str) -> None:
     assert shown(source) == text
 
 
-def test_code_stays_as_it_is_but_for_its_fence_and_marks_keep_their_place() -> None:
-    assert shown("```bash\na | b *c*\n```", is_code=True) == "a | b *c*\n"
+def test_code_and_prose_stand_apart_and_marks_keep_their_place() -> None:
+    text = "Run **this**:\n\n   ```bash\n   a | b *c*\n     d\n   ```\n\nand\nwait."
+    place = text.index("b *c*")
+    assert parts(text, (4, 8), (place, place + 5), code=(5, 6, 7, 8)) == [
+        ("Run [th]is:", False),
+        ("a | [b *c*]\n  d\n", True),
+        ("and wait.", False),
+    ]
+    assert parts("a | b\n  c", code=(3, 4)) == [("a | b\n  c", True)]
+    assert parts("```", code=(3,)) == []
+
+
+def test_marks_of_one_character_are_left_out() -> None:
     assert shown("**Set** the clock", (2, 5), (12, 17)) == "[Set] the [clock]"
+    assert shown("1. Set", (0, 1), (3, 6)) == "1. [Set]"
 
 
 @pytest.mark.parametrize(

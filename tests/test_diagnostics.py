@@ -8,7 +8,7 @@ import pytest
 
 from indexer.articles import Article, parse_article, read_article
 from service.answers import Question
-from service.diagnostics import Diagnostics, Status, compare_diagnostics
+from service.diagnostics import Diagnostics, Status, compare_basics, compare_diagnostics
 from service.findings import Detail
 from tests.conftest import write_article
 
@@ -117,6 +117,17 @@ def test_the_label_says_what_is_meant_and_the_rest_only_explains(tmp_path: Path)
 
 def test_without_articles_there_is_nothing_to_ask() -> None:
     assert compare_diagnostics(Question("it does not work"), []) == Diagnostics()
+
+
+def test_the_basics_are_asked_for_where_no_article_can_tell() -> None:
+    asked = compare_basics(Question("Since 09:10 it answers `error: no such lamp` for all users"))
+    assert [ask.split(",")[0] for ask in asked.asks] == [
+        "the time zone of the times that you gave",
+        "the exact version numbers of the software involved",
+        "the steps that lead to it",
+        "what changed shortly before on your side",
+    ]
+    assert all(f"- {ask}" in asked.message for ask in asked.asks)
 
 
 @pytest.mark.parametrize(

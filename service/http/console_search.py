@@ -11,7 +11,7 @@ from indexer.articles import Article
 from indexer.errors import NotFound
 from indexer.scope import Scope
 from service.answers import Citation, Question, Suggestion
-from service.diagnostics import Diagnostic, Diagnostics, compare_diagnostics
+from service.diagnostics import Diagnostic, Diagnostics, compare_basics, compare_diagnostics
 from service.facets import FACETS, FacetCount, Filters, count_facet
 from service.findings import Finding, find_details
 from service.http.console_article import ChecklistView, checklist_view
@@ -29,7 +29,7 @@ from service.rendering import first_steps
 if TYPE_CHECKING:
     from service.assistant import Assistant
 
-DEPTH = 50
+DEPTH = 30
 """How many of the nearest articles are looked at: facets count and narrow these."""
 
 SHOWN = 8
@@ -191,7 +191,8 @@ def _ticket(
     base_url: str,
 ) -> TicketView:
     scope = caller.scope()
-    diagnostics = compare_diagnostics(question, asking)
+    is_left_alone = caller.is_internal and not answer.answered
+    diagnostics = compare_basics(question) if is_left_alone else compare_diagnostics(question, asking)
     # Whoever is outside reads nothing of their own text back, so that all they read is the service's own.
     findings = find_details(f"{question.title}\n{question.text}") if caller.is_internal else ()
     signatures = answer.signatures if caller.is_internal else ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import TYPE_CHECKING
@@ -40,29 +40,38 @@ _MAX_CODE_CHARS = 48
 _CODE_KINDS = {"error code": "Error", "exception": "Exception", "identifier": "Names", "status": "", "log line": "Log"}
 _CODE = re.compile(rf"({'|'.join(_CODE_KINDS)}): (.+?)(?=, (?:{'|'.join(_CODE_KINDS)}): |$)")
 
-IsCode = Callable[[Citation], bool]
-"""Whether a citation lies inside a code block."""
+CodeLines = Callable[[Citation], frozenset[int]]
+"""The cited lines that lie in code blocks, their fences included."""
 
+_LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
+_INDENT = re.compile(r"^[ \t]*(?=[^\s])", re.MULTILINE)
 _FENCE_LINE = re.compile(r"^[ \t>]*(?:`{3,}|~{3,})[^\n`]*\n?", re.MULTILINE)
 _SOFT_BREAK = re.compile(r"(?<!\n)\n(?!\n|[ \t]*\||[ \t]*(?:[-*+]|\d+[.)])[ \t])")
 _MARKUP = re.compile(
     r"\*\*|`+|^[ \t]*(?:>|[-*+](?=[ \t]))[ \t]?|^#{1,6}[ \t]+|\[(?=[^\]\n]*\]\()|\]\([^)\n]*\)", re.MULTILINE
 )
-_EMPHASIS = re.compile(r"(?<![\w*])\*(?=[^\s*])[^*\n]*[^\s*]\*(?![\w*])")
+_EMPHASIS = re.compile(r"(?<![\w*])\*(?=[^\s*])[^*\n]*(?:\n[^*\n]+)?(?<!\s)\*(?![\w*])")
 _TABLE_EDGE = re.compile(r"^[ \t]*\|[ \t]*(?:[ \t:|-]*-{3}[ \t:|-]*(?:\n|\Z))?|[ \t]*\|[ \t]*$", re.MULTILINE)
 _TABLE_CELL = re.compile(r"(?<=[ \t])\|(?=[ \t])")
 _TABLE = re.compile(r"^[ \t]*\|", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
-class SnippetView:
-    """A snippet to show: text in pieces, each with whether it is highlighted."""
+class PartView:
+    """Prose or code of a snippet: its text in pieces, each with whether it is highlighted."""
 
     pieces: tuple[tuple[str, bool], ...]
+    is_code: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SnippetView:
+    """A snippet to show."""
+
+    parts: tuple[PartView, ...]
     where: str
     section: str
     url: str
-    is_code: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +120,7 @@ def result_views(
     suggestions: Sequence[tuple[int, Suggestion]],
     best: float,
     base_url: str,
-    is_code: IsCode,
+    code_lines: CodeLines,
     repeats: dict[int, RepeatView],
 ) -> list[ResultView]:
     """Suggestions with their ranks, as they are shown.
@@ -120,27 +129,29 @@ def result_views(
         best: the highest score of the answer, against which bars are measured.
         repeats: by rank.
     """
-    return [_result(rank, item, best or 1.0, base_url, is_code, repeats.get(rank)) for rank, item in suggestions]
+    return [_result(rank, item, best or 1.0, base_url, code_lines, repeats.get(rank)) for rank, item in suggestions]
 
 
-def code_finder(assistant: Assistant, scope: Scope) -> IsCode:
+def code_finder(assistant: Assistant, scope: Scope) -> CodeLines:
     """Looks citations up in the articles that they cite."""
 
-    def is_code(citation: Citation) -> bool:
+    def code_lines(citation: Citation) -> frozenset[int]:
         try:
             article = assistant.article(citation.path, scope)
         except NotFound:
-            return False
+            return frozenset()
         line_of = article.source.line_of
-        return any(
-            line_of(block.start) <= citation.start_line
-            and citation.end_line <= line_of(max(block.start, block.end - 1))
+        cited = range(citation.start_line, citation.end_line + 1)
+        return frozenset(
+            line
             for section in article.sections
             for block in section.blocks
             if block.kind in {"fence", "code_block"}
+            for line in range(line_of(block.start), line_of(max(block.start, block.end - 1)) + 1)
+            if line in cited
         )
 
-    return is_code
+    return code_lines
 
 
 def chip_views(reasons: Iterable[Reason]) -> tuple[ChipView, ...]:
@@ -184,7 +195,7 @@ def _code_chips(detail: str) -> list[ChipView]:
 
 
 def _result(
-    rank: int, suggestion: Suggestion, best: float, base_url: str, is_code: IsCode, repeat: RepeatView | None
+    rank: int, suggestion: Suggestion, best: float, base_url: str, code_lines: CodeLines, repeat: RepeatView | None
 ) -> ResultView:
     share = max(0.0, min(1.0, suggestion.score / best))
     first = suggestion.snippets[0].citation if suggestion.snippets else None
@@ -195,7 +206,7 @@ def _result(
         percent=round(100 * share),
         bars=_bars(suggestion.reasons, share),
         chips=chip_views(suggestion.reasons),
-        snippets=tuple(_snippet(snippet, is_code(snippet.citation)) for snippet in suggestion.snippets),
+        snippets=tuple(_snippet(snippet, code_lines(snippet.citation)) for snippet in suggestion.snippets),
         reply=write_reply(suggestion, lambda citation: base_url + citation_url(citation)),
         repeat=repeat,
     )
@@ -216,39 +227,56 @@ def _bars(reasons: tuple[Reason, ...], share: float) -> tuple[BarView, ...]:
     return tuple(bars)
 
 
-def _snippet(snippet: Snippet, is_code: bool) -> SnippetView:
+def _snippet(snippet: Snippet, code_lines: frozenset[int]) -> SnippetView:
     return SnippetView(
-        pieces=_pieces(snippet, is_code),
+        parts=tuple(_parts(snippet, code_lines)),
         where=quote_lines(snippet.citation),
         section=" › ".join(snippet.citation.heading_path[1:]) or "Introduction",
         url=citation_url(snippet.citation),
-        is_code=is_code,
     )
 
 
-def _pieces(snippet: Snippet, is_code: bool) -> tuple[tuple[str, bool], ...]:
-    """The snippet for reading, in runs of plain and marked text.
+def _parts(snippet: Snippet, code_lines: frozenset[int]) -> Iterator[PartView]:
+    """The snippet for reading: prose and code apart, one-character highlights left out."""
+    marked = {place for start, end in snippet.highlights if end - start > 1 for place in range(start, end)}
+    lines = enumerate(_LINE.finditer(snippet.text), start=snippet.citation.start_line)
+    for is_code, run in groupby(lines, lambda line: line[0] in code_lines):
+        spans = [match.span() for _, match in run]
+        run_text = snippet.text[spans[0][0] : spans[-1][1]].rstrip()
+        text = run_text.lstrip("\r\n")
+        start = spans[0][0] + len(run_text) - len(text)
+        hidden, shown_as = _code_reading(text) if is_code else _prose_reading(text)
+        shown = [
+            (shown_as.get(place, character), start + place in marked)
+            for place, character in enumerate(text)
+            if place not in hidden
+        ]
+        pieces = tuple(
+            ("".join(character for character, _ in same), is_marked)
+            for is_marked, same in groupby(shown, lambda item: item[1])
+        )
+        if any(piece.strip() for piece, _ in pieces):
+            yield PartView(pieces, is_code)
 
-    Fences are gone; in prose so are markup and soft line breaks, and table cells are parted by a dot.
-    """
-    text = snippet.text.rstrip()
+
+def _code_reading(text: str) -> tuple[set[int], dict[int, str]]:
+    """What to leave out of code, and what to show otherwise: fences go, and the indent that all lines share."""
     hidden = _positions(_FENCE_LINE, text)
-    shown_as: dict[int, str] = {}
-    if not is_code:
-        hidden |= _positions(_MARKUP, text)
-        hidden |= {place for match in _EMPHASIS.finditer(text) for place in (match.start(), match.end() - 1)}
-        shown_as = dict.fromkeys(_positions(_SOFT_BREAK, text), " ")
-        if _TABLE.search(text):
-            hidden |= _positions(_TABLE_EDGE, text)
-            shown_as |= dict.fromkeys(_positions(_TABLE_CELL, text), "·")
-    marked = {position for start, end in snippet.highlights for position in range(start, end)}
-    shown = [
-        (shown_as.get(position, character), position in marked)
-        for position, character in enumerate(text)
-        if position not in hidden
-    ]
-    runs = groupby(shown, lambda item: item[1])
-    return tuple(("".join(character for character, _ in run), is_marked) for is_marked, run in runs)
+    indents = [match for match in _INDENT.finditer(text) if match.start() not in hidden]
+    shared = min((len(match.group()) for match in indents), default=0)
+    hidden |= {place for match in indents for place in range(match.start(), match.start() + shared)}
+    return hidden, {}
+
+
+def _prose_reading(text: str) -> tuple[set[int], dict[int, str]]:
+    """The same of prose: markup goes, soft line breaks become spaces, table cells are parted by a dot."""
+    hidden = _positions(_MARKUP, text)
+    hidden |= {place for match in _EMPHASIS.finditer(text) for place in (match.start(), match.end() - 1)}
+    shown_as = dict.fromkeys(_positions(_SOFT_BREAK, text), " ")
+    if _TABLE.search(text):
+        hidden |= _positions(_TABLE_EDGE, text)
+        shown_as |= dict.fromkeys(_positions(_TABLE_CELL, text), "·")
+    return hidden, shown_as
 
 
 def _positions(pattern: re.Pattern[str], text: str) -> set[int]:
