@@ -132,6 +132,7 @@ def test_a_page_writes_and_the_team_reads(page: TestClient, world: World) -> Non
         assert page.post("/v1/events", json=event).status_code == 201
     assert page.get("/v1/deflection").status_code == 403
     with world.client(world.integrator) as outsider:
+        assert outsider.post("/v1/events", json=event_of("submitted")).status_code == 201
         assert outsider.get("/v1/deflection").status_code == 403
     with world.client(world.engineer) as team:
         body = team.get("/v1/deflection", params={"days": 1}).json()

@@ -19,6 +19,7 @@ from tests.widget_world import (
     Site,
     hold,
     launched,
+    load_axe,
     open_site,
     opening,
     type_in_form,
@@ -26,7 +27,6 @@ from tests.widget_world import (
 )
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
-axe_api = pytest.importorskip("axe_playwright_python.sync_playwright", reason="browser: axe is not installed")
 AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 STRINGS = json.loads((WIDGET / "strings.json").read_text())
 
@@ -140,7 +140,7 @@ def test_axe_finds_nothing_and_nothing_scrolls_sideways(visit: Opener, view: str
 
 
 def assert_accessible(page: Any, where: str) -> None:
-    violations = axe_api.Axe().run(page, options=AXE).response["violations"]
+    violations = load_axe().run(page, options=AXE).response["violations"]
     found = [(v["id"], [node["html"][:160] for node in v["nodes"][:3]]) for v in violations]
     assert found == [], where
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{where} scrolls sideways"

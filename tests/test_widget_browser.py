@@ -370,6 +370,34 @@ def test_events_bubble_to_the_page(page: Any) -> None:
     assert TITLE not in page.locator("#beside .title").all_inner_texts()
 
 
+def test_a_page_s_script_may_ask_open_and_name_things(page: Any, site: Site) -> None:
+    page.evaluate(
+        "() => { const search = document.getElementById('search');"
+        " search.setAttribute('session', 'visitor-12345678'); search.setAttribute('article-url', '/a/{path}#{anchor}');"
+        " search.search('every request answers 401 invalid_token'); }"
+    )
+    page.wait_for_selector(OPTION)
+    assert told(page, "shown")[0]["session"] == "visitor-12345678"
+    page.evaluate("document.getElementById('search').open('KB-1009', 'environment')")
+    page.wait_for_selector("#search .prose")
+    assert active(page) == "kb-s-environment"
+    assert page.get_attribute("#search .meta a", "href") == "/a/reports/export.md#environment"
+
+
+def test_a_form_that_comes_later_and_fields_that_nobody_named(page: Any) -> None:
+    page.evaluate("() => { const form = document.getElementById('ticket'); form.remove(); window.late = form; }")
+    page.evaluate("document.querySelector('main').append(document.createElement('kb-help'))")
+    page.evaluate(
+        "() => { const help = document.querySelector('kb-help:not([id])');"
+        " help.setAttribute('key', document.getElementById('search').getAttribute('key'));"
+        " help.setAttribute('form', '#ticket'); late.querySelector('kb-help').remove(); }"
+    )
+    page.evaluate("document.querySelector('main').append(late)")
+    type_in_form(page, "since this morning, always", subject=SYMPTOM)
+    page.wait_for_selector("kb-help:not([id]) .card")
+    assert json.loads(page.asked[-1].post_data)["title"] == SYMPTOM
+
+
 def test_sessions_end_with_the_page(page: Any) -> None:
     type_in_search(page)
     first = told(page, "shown")[0]["session"]

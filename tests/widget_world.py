@@ -8,8 +8,9 @@ import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from html import escape
+from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 from fastapi import FastAPI
@@ -223,7 +224,15 @@ def launched() -> Iterator[Any]:
         browser.close()
 
 
-def _skip(reason: str) -> None:
+def load_axe() -> Any:
+    """axe-core's driver; skips or fails as `launched` does."""
+    try:
+        return import_module("axe_playwright_python.sync_playwright").Axe()
+    except ImportError:
+        _skip("axe-playwright-python is not installed")
+
+
+def _skip(reason: str) -> NoReturn:
     if os.environ.get("KB_REQUIRE_BROWSER") == "1":
         pytest.fail(f"browser: {reason}")
     pytest.skip(f"browser: {reason}")

@@ -97,11 +97,11 @@ export class Reader {
     });
     const other = /^\/articles\/([^#?]+)(?:\?[^#]*)?(?:#(.*))?$/.exec(href);
     if (href.startsWith("#")) {
-      const anchor = decodeURIComponent(href.slice(1));
+      const anchor = decode(href.slice(1));
       node.href = this.host.articleUrl(article.path, anchor);
       inPlace(() => this.#goTo(anchor));
     } else if (other) {
-      const [path, anchor] = [decodeURIComponent(other[1]), other[2] && decodeURIComponent(other[2])];
+      const [path, anchor] = [decode(other[1]), decode(other[2] ?? "")];
       node.href = this.host.articleUrl(path, anchor);
       inPlace(() => this.open(path, { anchor }));
     } else if (/^(https?:|mailto:)/.test(href)) {
@@ -137,5 +137,14 @@ export class Reader {
     event.preventDefault();
     event.stopPropagation();
     this.onClose();
+  }
+}
+
+/** Percent-decoded, or as it is if an author wrote a bare percent sign. */
+function decode(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
   }
 }
