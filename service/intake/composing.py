@@ -6,6 +6,7 @@ internal article is ever in the room when it is written; neither is triage, whic
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import re
 import time
@@ -93,16 +94,16 @@ class AssistantComposer:
         from service.triage import TicketWindow, question_vectors, triage
 
         window = None
+        vector = question_vectors(assistant, [question])[0]
         if self._recent.keep_s > 0:
             now_s = self._clock()
             signatures = read_question(question).signatures
             fingerprint = assistant.snapshot.manifest.fingerprint
             embedder = hashlib.sha256(repr(fingerprint).encode()).hexdigest()[:32]
             window = TicketWindow(self._recent.window(connector, signatures, embedder, now_s), event.subject_id, now_s)
-            vector = question_vectors(assistant, [question])[0]
             self._recent.remember(connector, event, vector, signatures, embedder, now_s)
         answer = assistant.answer(question, INTERNAL)
-        found = triage(assistant, question, INTERNAL, window=window)
+        found = triage(assistant, question, INTERNAL, answer=answer, vector=vector, window=window)
         is_alert = event.kind is EventKind.ALERT
         findings = Findings(
             answer=answer,
@@ -114,7 +115,7 @@ class AssistantComposer:
 
     def _draft(self, assistant: Assistant, question: Question, found: Triage) -> str:
         """A reply that may be sent as it stands: a public article, or else a request for what is missing."""
-        answer = assistant.answer(question, PUBLIC)
+        answer = assistant.answer(dataclasses.replace(question, limit=1), PUBLIC)
         reply: Note | None = write_reply(answer, self._link, self._shows(assistant, PUBLIC))
         return reply.markdown if reply else found.diagnostics.message
 

@@ -1,0 +1,142 @@
+"""`kb intake`: looking at the queue, replaying, purging, and a worker of its own."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from eval.cli import app
+from eval.intake_vendor import Vendor, vendor, write_connectors
+from indexer.errors import NotFound, SettingsError
+from service.connectors.contract import Event, EventKind
+from service.database import Database
+from service.intake.queue import JobState, NewJob, Queue
+from tests.conftest import FakeEmbedder
+from tests.http_world import DecidedAssistant, make_world
+
+runner = CliRunner()
+
+
+@dataclass
+class Desk:
+    """A queue with one job of each state, and what runs commands on it."""
+
+    index: Path
+    queue: Queue
+    vendor: Vendor
+
+    def run(self, *arguments: str, text: str | None = None) -> tuple[int, str]:
+        result = runner.invoke(app, ["intake", *arguments, "--index", str(self.index)], input=text)
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result.exit_code, result.stdout
+
+    def add(self, delivery: str, subject: str) -> int:
+        event = Event(EventKind.TICKET, delivery, subject, "secretword fails", "401 invalid_token")
+        return self.queue.add("zendesk", [NewJob(event)], time.time(), "req-1").job_ids[0]
+
+
+@pytest.fixture
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+    world = make_world(tmp_path)
+    monkeypatch.setattr("service.assistant.Assistant", lambda index: DecidedAssistant(index, FakeEmbedder()))
+    with vendor() as state:
+        monkeypatch.setenv("KB_CONNECTORS_FILE", str(write_connectors(tmp_path / "c.yaml", state.url)))
+        monkeypatch.setenv("KB_DATABASE_URL", url := f"sqlite:///{tmp_path / 'state.sqlite'}")
+        database = Database(url)
+        queue = Queue(database)
+        made = Desk(world.index, queue, state)
+        made.add("d1", "41")
+        made.add("d2", "42")
+        (job,) = queue.claim("zendesk", 1, 60)
+        queue.bury(job, "the vendor answered 404")
+        yield made
+        database.close()
+
+
+def test_list_shows_what_is_not_done_and_no_words_of_it(desk: Desk) -> None:
+    code, out = desk.run("list")
+    assert code == 0
+    assert "dead" in out
+    assert "waiting" in out
+    assert "the vendor answered 404" in out
+    assert "secretword" not in out
+    _, out = desk.run("list", "--state", "dead", "--json")
+    (job,) = json.loads(out)
+    assert (job["id"], job["subject"], job["state"]) == (1, "41", "dead")
+    assert json.loads(desk.run("list", "--connector", "jira", "--json")[1]) == []
+    assert "no job is done" in desk.run("list", "--state", "done")[1]
+    with pytest.raises(SettingsError, match="waiting, working, done, dead"):
+        desk.run("list", "--state", "finished")
+
+
+def test_show_gives_the_trail_and_the_words_on_request_only(desk: Desk) -> None:
+    _, out = desk.run("show", "1")
+    assert "the vendor answered 404" in out
+    assert "accepted" in out
+    assert "secretword" not in out
+    job = json.loads(desk.run("show", "1", "--json", "--text")[1])
+    assert job["title"] == "secretword fails"
+    assert [entry["action"] for entry in job["audit"]] == ["accepted", "dead"]
+    assert job["audit"][0]["request_id"] == "req-1"
+    with pytest.raises(NotFound):
+        desk.run("show", "99")
+
+
+def test_replay_takes_dead_letters_only(desk: Desk) -> None:
+    code, out = desk.run("replay", "1", "2", "--json")
+    assert code == 1
+    assert json.loads(out) == {"replayed": [1], "not_dead": [2]}
+    assert desk.queue.find(1).state is JobState.WAITING
+    assert json.loads(desk.run("replay", "--all", "--json")[1])["replayed"] == []
+    with pytest.raises(SettingsError, match="--all"):
+        desk.run("replay")
+
+
+def test_purge_asks_before_it_loses_anything(desk: Desk) -> None:
+    assert json.loads(desk.run("purge", "--json")[1]) == {"done": 0, "dead": 0, "audit": 0, "recent": 0}
+    code, _ = desk.run("purge", "--dead", text="n\n")
+    assert code == 1
+    assert desk.queue.find(1).state is JobState.DEAD
+    assert json.loads(desk.run("purge", "--dead", "--yes", "--json")[1]) == {"dead": 1}
+    with pytest.raises(NotFound):
+        desk.queue.find(1)
+
+
+def test_status_counts_by_connector(desk: Desk) -> None:
+    desk.queue.add("jira", [NewJob(Event(EventKind.TICKET, "j1", "J-1", "x"))], time.time())
+    status = json.loads(desk.run("status", "--json")[1])
+    rows = {row["connector"]: row for row in status["connectors"]}
+    assert (rows["zendesk"]["dead"], rows["zendesk"]["waiting"], rows["zendesk"]["configured"]) == (1, 1, True)
+    assert not rows["jira"]["configured"]
+    assert status["oldest_waiting_s"] >= 0
+    out = desk.run("status")[1]
+    assert "not configured: its notes wait" in out
+    assert "the oldest has waited" in out
+
+
+def test_status_without_connectors_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KB_CONNECTORS_FILE", raising=False)
+    result = runner.invoke(app, ["intake", "status", "--index", str(tmp_path / "index")])
+    assert "KB_CONNECTORS_FILE" in result.stdout
+
+
+def test_work_once_writes_what_is_due(desk: Desk) -> None:
+    code, out = desk.run("work", "--once")
+    assert code == 0
+    assert "1 taken" in out
+    assert desk.queue.find(2).state is JobState.DONE
+    assert list(desk.vendor.comments) == ["42"]
+    assert "Suggested articles" in desk.vendor.comments["42"][0]["html_body"]
+
+
+def test_work_needs_connectors(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KB_CONNECTORS_FILE")
+    with pytest.raises(SettingsError, match="KB_CONNECTORS_FILE"):
+        desk.run("work", "--once")

@@ -1,0 +1,88 @@
+"""Recent tickets: enough is kept to recognise one, and not a word of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sqlalchemy import text
+
+from service.connectors.contract import Event, EventKind
+from service.database import Database
+from service.intake.recent import RecentTickets
+
+DAY_S = 86_400.0
+EVENT = Event(EventKind.TICKET, "d1", "42", "It fails", "secretword", url="https://help.example.com/42")
+CODE = "error code: ora-12154"
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Iterator[Database]:
+    database = Database(f"sqlite:///{tmp_path / 'state.sqlite'}")
+    yield database
+    database.close()
+
+
+def unit(*values: float) -> np.ndarray:
+    vector = np.array(values, np.float32)
+    return vector / np.linalg.norm(vector)
+
+
+def test_a_ticket_is_recognised_without_its_words(database: Database) -> None:
+    recent = RecentTickets(database, 14 * DAY_S)
+    recent.remember("zendesk", EVENT, unit(1, 2, 3), {CODE, "other: x"}, "e1", 1000.0)
+    (ticket,) = recent.window("zendesk", {CODE}, "e1", 2000.0)
+    assert (ticket.ticket_id, ticket.url, ticket.title, ticket.created_s) == ("42", EVENT.url, "", 1000.0)
+    assert ticket.signatures == {CODE}
+    assert ticket.is_open
+    assert float(ticket.vector @ unit(1, 2, 3)) == pytest.approx(1.0, abs=1e-3)
+    with database.begin() as connection:
+        row = str(tuple(connection.execute(text("select * from intake_recent")).one()))
+    for word in ("It fails", "secretword", "ora-12154"):
+        assert word not in row
+
+
+def test_a_ticket_keeps_what_it_was_first_about_and_can_be_closed(database: Database) -> None:
+    recent = RecentTickets(database, 14 * DAY_S)
+    recent.remember("zendesk", EVENT, unit(1, 0), {CODE}, "e1", 1000.0)
+    assert len(recent.window("zendesk", (), "e1", 1500.0)) == 1
+    comment = dataclasses.replace(EVENT, fields={"status": "Solved"})
+    recent.remember("zendesk", comment, unit(0, 1), set(), "e1", 5000.0)
+    (ticket,) = recent.window("zendesk", {CODE}, "e1", 6000.0)
+    assert (ticket.created_s, ticket.is_open, ticket.signatures) == (1000.0, False, {CODE})
+    assert float(ticket.vector @ unit(1, 0)) == pytest.approx(1.0, abs=1e-3)
+
+
+def test_another_process_sees_it_and_another_embedder_does_not(database: Database) -> None:
+    first, second = RecentTickets(database, 14 * DAY_S), RecentTickets(database, 14 * DAY_S)
+    assert list(second.window("zendesk", (), "e1", 1500.0)) == []
+    first.remember("zendesk", EVENT, unit(1, 0), (), "e1", 1000.0)
+    assert len(second.window("zendesk", (), "e1", 1500.0)) == 1
+    assert list(second.window("zendesk", (), "e2", 1500.0)) == []
+    second.remember("zendesk", EVENT, unit(1, 0, 0), (), "e2", 2000.0)
+    assert len(first.window("zendesk", (), "e2", 2500.0)) == 1
+
+
+def test_tickets_of_another_tool_are_named_with_it(database: Database) -> None:
+    recent = RecentTickets(database, 14 * DAY_S)
+    recent.remember("jira", EVENT, unit(1, 0), (), "e1", 1000.0)
+    assert recent.window("zendesk", (), "e1", 1500.0)[0].ticket_id == "jira 42"
+
+
+def test_old_tickets_are_left_out_and_purged(database: Database) -> None:
+    recent = RecentTickets(database, DAY_S)
+    recent.remember("zendesk", EVENT, unit(1, 0), (), "e1", 1000.0)
+    recent.remember("zendesk", dataclasses.replace(EVENT, subject_id="43"), unit(1, 0), (), "e1", 2 * DAY_S)
+    assert [ticket.ticket_id for ticket in recent.window("zendesk", (), "e1", 2 * DAY_S)] == ["43"]
+    assert recent.purge(DAY_S) == 1
+
+
+def test_none_is_kept_where_that_is_turned_off(database: Database) -> None:
+    recent = RecentTickets(database, 0)
+    recent.remember("zendesk", EVENT, unit(1, 0), (), "e1", 1000.0)
+    assert list(recent.window("zendesk", (), "e1", 1000.0)) == []
+    with database.begin() as connection:
+        assert connection.execute(text("select count(*) from intake_recent")).scalar() == 0
