@@ -1,8 +1,6 @@
-"""Takes the pictures in docs/images from a console that `kb serve --demo` runs on the project's own articles.
+"""Takes the pictures in docs/images, of the project's own articles, from an index that `make run` or `kb index` made.
 
-    python -m tests.console_images http://127.0.0.1:8000 TOKEN
-
-TOKEN is the one in the sign-in link that it printed; it works once.
+python -m tests.console_images var/index
 """
 
 from __future__ import annotations
@@ -11,6 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
+
+from playwright.sync_api import sync_playwright
+
+from service.http.app import create_app
+from service.http.security import Sessions
+from service.settings import Settings
+from tests.http_world import running
 
 IMAGES = Path(__file__).parent.parent / "docs" / "images"
 MAX_BYTES = 250_000
@@ -30,32 +35,33 @@ SHOTS: tuple[tuple[str, str, dict[str, Any]], ...] = (
 )
 
 
-def take_pictures(address: str, token: str) -> list[Path]:
+def take_pictures(index: Path) -> list[Path]:
     """Write the pictures and return their files. Raises ValueError for one that is too large."""
-    from playwright.sync_api import sync_playwright
-
-    IMAGES.mkdir(parents=True, exist_ok=True)
-    files = []
-    with sync_playwright() as playwright:
+    sessions = Sessions(600)
+    with running(create_app(Settings(index=index), sessions=sessions)) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path="/usr/bin/chromium", args=["--no-sandbox"])
         context = browser.new_context(base_url=address)
         page = context.new_page()
-        page.goto(f"/sign-in#token={token}")
+        page.goto(f"/sign-in#token={sessions.issue_ticket('support engineer')}")
         page.wait_for_url(f"{address}/")
         state = context.storage_state()
-        for name, url, options in SHOTS:
-            page = browser.new_context(base_url=address, storage_state=state, **options).new_page()
-            page.goto(url)
-            page.wait_for_load_state("networkidle")
-            file = IMAGES / f"{name}.png"
-            page.screenshot(path=file)
-            if file.stat().st_size > MAX_BYTES:
-                raise ValueError(f"{file.name} is larger than {MAX_BYTES} bytes; show less of the page")
-            files.append(file)
+        files = [_take(browser, address, state, *shot) for shot in SHOTS]
         browser.close()
     return files
 
 
+def _take(browser: Any, address: str, state: Any, name: str, url: str, options: dict[str, Any]) -> Path:
+    page = browser.new_context(base_url=address, storage_state=state, **options).new_page()
+    page.goto(url)
+    page.wait_for_load_state("networkidle")
+    file = IMAGES / f"{name}.png"
+    page.screenshot(path=file)
+    if file.stat().st_size > MAX_BYTES:
+        raise ValueError(f"{file.name} is larger than {MAX_BYTES} bytes; show less of the page")
+    return file
+
+
 if __name__ == "__main__":
-    for written in take_pictures(sys.argv[1].rstrip("/"), sys.argv[2]):
+    IMAGES.mkdir(parents=True, exist_ok=True)
+    for written in take_pictures(Path(sys.argv[1])):
         print(f"{written.name}  {written.stat().st_size // 1000} kB")
