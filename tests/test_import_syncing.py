@@ -334,7 +334,7 @@ class Killed(BaseException):
     """Stands for kill -9: nothing after it runs, not even the saving of the state."""
 
 
-@pytest.mark.parametrize("survived", range(12))
+@pytest.mark.parametrize("survived", range(18))
 def test_a_run_killed_at_any_write_leaves_no_false_conflict(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, survived: int
 ) -> None:
@@ -343,12 +343,14 @@ def test_a_run_killed_at_any_write_leaves_no_false_conflict(
     book = Notebook(
         a=Note(path="a.md", content_key="A"),
         b=Note(path="b.md"),
+        f=Note(path="f.md", listed_audience=None),
         c=Note(path="c.md"),
         d=Note(path="d.md"),
         e=Note(path="e.md"),
     )
     sync(book, tmp_path)
     book.notes["b"].version, book.notes["b"].html = "2", "<p>changed</p>"
+    book.notes["f"].version, book.notes["f"].audience = "2", INTERNAL
     make_internal(book.notes["c"])
     make_internal(book.notes["d"])
     book.notes["d"].version = "2"
@@ -372,10 +374,18 @@ def test_a_run_killed_at_any_write_leaves_no_false_conflict(
             sync(book, tmp_path)
     report = sync(book, tmp_path)
     assert report.conflicts == report.failed == []
-    assert sorted(file.name for file in tmp_path.glob("*.md")) == ["b.md", "c.md", "d.md", "e.md", "moved.md", "new.md"]
+    assert sorted(file.name for file in tmp_path.glob("*.md")) == [
+        "b.md",
+        "c.md",
+        "d.md",
+        "e.md",
+        "f.md",
+        "moved.md",
+        "new.md",
+    ]
     assert "changed" in (tmp_path / "b.md").read_text()
-    assert audience_at(tmp_path / "c.md") is audience_at(tmp_path / "d.md") is INTERNAL
-    assert sync(book, tmp_path).unchanged == 6
+    assert {audience_at(tmp_path / name) for name in ("c.md", "d.md", "f.md")} == {INTERNAL}
+    assert sync(book, tmp_path).unchanged == 7
 
 
 def test_only_one_import_at_a_time(tmp_path: Path) -> None:

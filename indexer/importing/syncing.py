@@ -180,7 +180,7 @@ class _Run:
                 self._report.tightened.append(record.path)
         if not changes or self._options.dry_run:
             return
-        self._state.save(self._folder)
+        self._flush()  # or the state would speak of files that are not written yet
         for page_id, path, changed in changes:
             if changed is None:
                 remove_file(self._folder, self._file(path))
