@@ -81,8 +81,10 @@ def serve(
     settings_file: SettingsOption = None,
 ) -> None:
     """Serve the HTTP API and the engineer's console until interrupted."""
+    from service.native_threads import prepare_process
     from service.settings import load_settings
 
+    prepare_process()
     settings = load_settings(settings_file, index=index, host=host, port=port, anonymous_audience=anonymous_audience)
 
     from service.http.server import run_server
