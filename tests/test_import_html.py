@@ -119,6 +119,15 @@ def test_two_files_of_one_name(tmp_path: Path) -> None:
     assert sorted(sync(HtmlFolder(folder), tmp_path / "kb").added) == ["a-2.md", "a.md"]
 
 
+def test_the_contents_page_of_an_export_is_no_article(tmp_path: Path) -> None:
+    folder = write(
+        tmp_path / "in",
+        index='<meta name="kb:index" content="true"><title>All</title><p>x</p>',
+        about='<title>About</title><p>Contents have &lt;meta name="kb:index"&gt;.</p>',
+    )
+    assert sync(HtmlFolder(folder), tmp_path / "kb").added == ["about.md"]
+
+
 def test_a_folder_without_html(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"no \.html files"):
         HtmlFolder(tmp_path).list_pages()

@@ -46,7 +46,7 @@ class HtmlFolder(Source):
                 data = read_member(self._archive, name)
             except PageError as error:
                 raise SourceError(f"{name} {error}; remove it from the folder") from error
-            if b'name="kb:index"' in data:
+            if b'<meta name="kb:index"' in data:
                 continue  # the table of contents of an export
             self._names.add(name)
             digest = hashlib.sha256(data).hexdigest()
