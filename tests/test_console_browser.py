@@ -255,6 +255,18 @@ def test_filters_narrow_with_counts_that_hold_and_stand_in_the_address(engineer:
     assert len(titles(engineer)) == count
 
 
+def test_filters_by_keyboard_alone(engineer: Any) -> None:
+    type_symptom(engineer)
+    for key in ("ArrowDown", "f", "Enter", "Tab", "Space"):
+        engineer.keyboard.press(key)
+    engineer.wait_for_selector("#kb-facet-product.is-on")
+    assert "&product=" in engineer.url
+    assert engineer.evaluate("document.activeElement.matches('#kb-facet-product input:checked')")
+    engineer.keyboard.press("Escape")
+    engineer.keyboard.press("Escape")
+    assert engineer.evaluate("document.activeElement.id") == "kb-q"
+
+
 def test_filters_that_hide_the_best_match_are_owned_up_to(engineer: Any) -> None:
     type_symptom(engineer)
     best = titles(engineer)[0]

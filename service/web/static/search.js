@@ -130,7 +130,12 @@ function show(html, isSameText) {
   area.dispatchEvent(new CustomEvent("kb:results", { bubbles: true }));
   const found = area.querySelector("[data-scope]");
   if (found && document.body.dataset.scope === "internal" && found.dataset.scope === "public") {
-    area.prepend(notice("Your session has ended", "These are public articles only. Sign in again to see the internal ones."));
+    const ended = notice("Your session has ended", "These are public articles only. ");
+    const link = document.createElement("a");
+    link.href = "/sign-in";
+    link.textContent = "Sign in again";
+    ended.querySelector("p").append(link, " to see the internal ones.");
+    area.prepend(ended);
   }
   announce(area.querySelector("[data-announce]")?.dataset.announce ?? "");
 }

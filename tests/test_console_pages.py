@@ -1,0 +1,120 @@
+"""The console's pages as they are served, without a browser."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from indexer.scope import Scope
+from service.answers import Answer, Question, Reason
+from service.http.app import create_app
+from tests.conftest import FakeEmbedder
+from tests.http_world import UNCOVERED, DecidedAssistant, World, make_world, wait_until_ready
+
+SYMPTOM = "every request answers 401 invalid_token"
+
+
+class AskingAssistant(DecidedAssistant):
+    """Always has a question to ask, and names similar tickets as the reason of its first suggestion."""
+
+    def answer(self, question: Question, scope: Scope, *args: Any, **kwargs: Any) -> Answer:
+        answer = super().answer(question, scope, *args, **kwargs)
+        reason = Reason("tickets", 1.0, "14 similar tickets were solved by this")
+        suggestions = tuple(dataclasses.replace(item, reasons=(reason,)) for item in answer.suggestions)
+        return dataclasses.replace(answer, clarification="Is it one host or all?", suggestions=suggestions)
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    return make_world(tmp_path_factory.mktemp("pages"))
+
+
+@pytest.fixture
+def public(world: World) -> Iterator[TestClient]:
+    with world.client() as client:
+        yield client
+
+
+@pytest.fixture
+def engineer(world: World) -> Iterator[TestClient]:
+    with world.client(world.engineer) as client:
+        yield client
+
+
+def test_a_short_text_goes_on_to_its_address_and_a_long_one_stays_out_of_it(public: TestClient) -> None:
+    sent = public.post("/", data={"q": "401 now", "type": ["faq", "how-to"]}, follow_redirects=False)
+    assert (sent.status_code, sent.headers["location"]) == (303, "/?q=401+now&type=faq&type=how-to")
+    cleared = public.post("/", data={"q": "401 now", "type": "faq", "clear": "1"}, follow_redirects=False)
+    assert cleared.headers["location"] == "/?q=401+now"
+    assert public.post("/", data={"q": " "}, follow_redirects=False).headers["location"] == "/"
+    long = public.post("/", data={"q": f"{SYMPTOM}\n" * 60}, follow_redirects=False)
+    assert long.status_code == 200
+    assert "data-result" in long.text
+
+
+def test_the_form_is_for_the_consoles_own_page(public: TestClient) -> None:
+    headers = {"Origin": "https://elsewhere.example.com"}
+    assert public.post("/", data={"q": SYMPTOM}, headers=headers, follow_redirects=False).status_code == 403
+
+
+def test_an_audience_is_a_filter_for_the_team_only(public: TestClient, engineer: TestClient) -> None:
+    sent = public.post("/", data={"q": "401", "audience": "internal"}, follow_redirects=False)
+    assert "audience" not in sent.headers["location"]
+    plain, asked = (public.get("/", params={"q": SYMPTOM} | extra).text for extra in ({}, {"audience": "internal"}))
+    assert asked == plain
+    page = engineer.get("/", params={"q": SYMPTOM, "audience": "internal"}).text
+    assert 'name="audience" value="internal" checked' in page
+    assert "Zanzibar gateway restart" in page
+    assert "API answers 401 invalid_token after" not in page.split('<div class="columns', 1)[1].split("<aside", 1)[0]
+
+
+def test_a_filter_value_tells_nothing_of_whether_it_exists_inside(public: TestClient) -> None:
+    pages = {
+        value: public.get("/", params={"q": SYMPTOM, "product": value}).text.replace(value, "VALUE")
+        for value in ("nightjar", "nowhere1")
+    }
+    assert pages["nightjar"] == pages["nowhere1"]
+
+
+def test_the_clarifying_question_and_similar_tickets_are_shown(world: World) -> None:
+    app = create_app(world.settings, lambda: AskingAssistant(world.index, FakeEmbedder()))
+    with TestClient(app) as client:
+        wait_until_ready(client)
+        for text in (SYMPTOM, f"{UNCOVERED} 401"):
+            assert "Is it one host or all?" in client.post("/results", content=text).text
+        page = client.post("/results", content=SYMPTOM).text
+        assert "<span>14 similar tickets were solved by this</span>" in page
+
+
+def test_on_call_guides_are_offered_to_the_team_only(public: TestClient, engineer: TestClient) -> None:
+    assert "Xylophone triage" in engineer.get("/").text
+    assert "On call?" not in public.get("/").text
+
+
+def test_the_copied_lines_of_a_public_page_hold_no_front_matter(public: TestClient, engineer: TestClient) -> None:
+    url = "/articles/KB-1001?lines=1-9"
+    assert "related: [KB-1003, KB-7777]" in engineer.get(url).text
+    assert "related:" not in public.get(url).text
+
+
+def test_pages_hold_nothing_inline(engineer: TestClient) -> None:
+    for url in ("/", f"/?q={SYMPTOM}", "/articles/KB-7777", "/sign-in"):
+        html = engineer.get(url, headers={"Accept": "text/html"}).text
+        assert " style=" not in html
+        assert "<style" not in html
+        assert html.count("<script") == html.count("<script src=") + html.count('<script type="module" src=') == 2
+        assert " onclick" not in html
+
+
+def test_every_module_that_a_page_loads_is_there(public: TestClient) -> None:
+    folder = Path(__file__).parent.parent / "service" / "web" / "static"
+    for file in folder.glob("*.js"):
+        assert public.get(f"/static/{file.name}").status_code == 200
+        for line in file.read_text().splitlines():
+            if line.startswith("import ") and ' from "./' in line:
+                assert (folder / line.split('"./')[1].rstrip('";')).exists(), (file.name, line)
