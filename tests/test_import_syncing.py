@@ -388,6 +388,14 @@ def test_a_run_killed_at_any_write_leaves_no_false_conflict(
     assert sync(book, tmp_path).unchanged == 7
 
 
+def test_what_a_killed_run_was_writing_is_cleared_away(tmp_path: Path) -> None:
+    (tmp_path / "sub").mkdir()
+    for folder in (tmp_path, tmp_path / "sub"):
+        (folder / ".kb-import-abc.tmp").write_text("half")
+    sync(Notebook(p1=Note()), tmp_path)
+    assert list(tmp_path.rglob("*.tmp")) == []
+
+
 def test_only_one_import_at_a_time(tmp_path: Path) -> None:
     book = Notebook(p1=Note())
     fetch = book.fetch_page

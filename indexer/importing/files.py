@@ -16,6 +16,9 @@ from indexer.errors import ArticleError, SourceError
 from indexer.metadata import Audience
 
 MAX_NAME_BYTES = 150
+SCRATCH_PATTERN = ".kb-import-*.tmp"
+"""Files that are being written; hidden from the indexer."""
+
 _RESERVED = frozenset({"con", "prn", "aux", "nul", *(f"{d}{n}" for d in ("com", "lpt") for n in range(1, 10))})
 _EDGES = re.compile(r"^[\s.]+|[\s.]+$")
 _FRONT = re.compile(rb"\A(?:\xef\xbb\xbf)?---[ \t]*\r?\n(?P<body>.*?)^---[ \t]*\r?$", re.DOTALL | re.MULTILINE)
@@ -85,7 +88,7 @@ def target_file(root: Path, path: str) -> Path:
 def write_file(file: Path, data: bytes | Iterable[bytes]) -> None:
     """Replace `file` by `data`, whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, scratch = tempfile.mkstemp(dir=file.parent, prefix=".kb-import-", suffix=".tmp")
+    descriptor, scratch = tempfile.mkstemp(dir=file.parent, prefix=SCRATCH_PATTERN.partition("*")[0], suffix=".tmp")
     try:
         with os.fdopen(descriptor, "wb") as out:
             for piece in (data,) if isinstance(data, bytes) else data:

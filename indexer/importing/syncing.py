@@ -16,6 +16,7 @@ from pathlib import Path, PurePosixPath
 
 from indexer.errors import PageError, SourceError
 from indexer.importing.files import (
+    SCRATCH_PATTERN,
     article_path,
     is_open,
     make_internal,
@@ -78,6 +79,8 @@ def sync_pages(source: Source, folder: Path, options: SyncOptions, progress: Pro
         return _Run(source, folder, options, progress).run()
     folder.mkdir(parents=True, exist_ok=True)
     with lock_folder(folder):
+        for left_over in folder.rglob(SCRATCH_PATTERN):  # of a run that was killed
+            left_over.unlink()
         return _Run(source, folder, options, progress).run()
 
 
