@@ -85,7 +85,7 @@ def test_everything_that_triage_found_is_there_with_its_reason() -> None:
         NOTHING,
         components=(dataclasses.replace(label, value="token-service"),),
         products=(dataclasses.replace(label, value="api"),),
-        tags=(label, dataclasses.replace(label, value="Auth")),
+        tags=(label, dataclasses.replace(label, value="Auth"), dataclasses.replace(label, value="sso")),
         known_errors=(KnownError("KB-1", "auth/a.md", "Skew", "public", ("code: x",), citation(), "both show x"),),
         severity=SeverityHint(Severity.HIGH, (), (), "“all users” says that everybody is affected"),
         duplicates=(
@@ -111,7 +111,7 @@ def test_everything_that_triage_found_is_there_with_its_reason() -> None:
     assert "- [4700](<https://help.example.com/4700>), 2023-11-14 22:13 UTC: says much the same" in text
     assert "- 4701, 2023-11-14" in text
     assert "- Component: `token-service` (3 of 4 similar tickets)" in text
-    assert "- Tags: `oauth` (3 of 4 similar tickets)" in text
+    assert "- Tags: `oauth`, `sso` (3 of 4 similar tickets)" in text
     assert "`Auth`" not in text, "the ticket has that tag already"
     assert "**Severity hint: high.** “all users” says that everybody is affected" in text
     assert "- The time, in UTC ([auth/a.md:12-18](<https://kb.example.com/auth/a.md?lines=12-18>))" in text
@@ -194,6 +194,9 @@ def test_a_question_gets_the_answer_or_an_honest_none() -> None:
         ("a\n```text\nb", "a\n```text\nb\n```"),
         ("b\n```\nafter", "```\nb\n```\nafter"),
         ("~~~\na", "~~~\na\n~~~"),
+        ("1. Do:\n\n   ```bash\n   x \\", "1. Do:\n\n   ```bash\n   x \\\n   ```"),
+        ("   a\n   ```\n2. Then", "   ```\n   a\n   ```\n2. Then"),
+        ("````\na\n```\nb", "~~~~~~text\n````\na\n```\nb\n~~~~~~"),
     ],
 )
 def test_a_quote_never_swallows_what_follows(text: str, expected: str) -> None:

@@ -52,7 +52,7 @@ def test_a_ticket_keeps_what_it_was_first_about_and_can_be_closed(database: Data
     comment = dataclasses.replace(EVENT, fields={"status": "Solved"})
     recent.remember("zendesk", comment, unit(0, 1), set(), "e1", 5000.0)
     (ticket,) = recent.window("zendesk", {CODE}, "e1", 6000.0)
-    assert (ticket.created_s, ticket.is_open, ticket.signatures) == (1000.0, False, {CODE})
+    assert (ticket.created_s, ticket.is_open, set(ticket.signatures)) == (1000.0, False, {CODE})
     assert float(ticket.vector @ unit(1, 0)) == pytest.approx(1.0, abs=1e-3)
 
 

@@ -16,12 +16,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from indexer.articles import markdown_parser
 from service.answers import Answer, Citation, Snippet, Suggestion
 from service.connectors.contract import Event, EventKind, Note, NoteLink
 from service.notes import LinkTo, escape, quote_lines
 from service.notes import write_reply as quote_suggestion
 from service.triage import Triage
-from service.triage_labels import SuggestedLabel
 
 Shows = Callable[[Snippet], bool]
 """Whether a snippet may be shown: for the public, one whose every link leads to a public article."""
@@ -160,13 +160,28 @@ def close_fences(text: str) -> str:
     """`text` such that what follows it is not code, although it may begin or end in the middle of a fenced block."""
     lines = text.strip("\r\n").splitlines()
     fences = [place for place, line in enumerate(lines) if _FENCE.match(line)]
-    if len(fences) % 2 == 0:
-        return "\n".join(lines)
-    first, last = fences[0], fences[-1]
-    mark = lines[last].strip()[:1] * 3
-    if lines[first].strip(" `~") == "" and first > 0:
-        return "\n".join([mark, *lines])
-    return "\n".join(lines[:-1] if last == len(lines) - 1 else [*lines, mark])
+    closed = "\n".join(lines)
+    if len(fences) % 2:
+        first, last = lines[fences[0]], lines[fences[-1]]
+        if first.strip(" `~") == "" and fences[0] > 0:
+            closed = "\n".join([_mark(first), *lines])
+        else:
+            closed = "\n".join(lines[:-1] if fences[-1] == len(lines) - 1 else [*lines, _mark(last)])
+    if _ends_open(closed):
+        closed = f"~~~~~~text\n{closed}\n~~~~~~"
+    return closed
+
+
+def _mark(line: str) -> str:
+    """The bare fence of a fence line, at the same indent, so that it belongs to the same list item."""
+    match = _FENCE.match(line)
+    return match[0] if match else "```"
+
+
+def _ends_open(text: str) -> bool:
+    """Whether a paragraph after `text` would be taken for a part of it."""
+    tokens = markdown_parser().parse(f"{text}\n\nafterwards")
+    return not (tokens and tokens[-1].type == "paragraph_close" and tokens[-2].content == "afterwards")
 
 
 def _known_errors(triage: Triage, link_to: LinkTo) -> str:
@@ -200,13 +215,13 @@ def _labels(triage: Triage, event: Event) -> str:
     lines = []
     for name, labels in rows:
         fresh = [label for label in labels if name != "Tags" or label.value.casefold() not in held]
-        if fresh:
-            lines.append(f"- {name}: {'; '.join(_label(label) for label in fresh)}")
+        by_reason: dict[str, list[str]] = {}
+        for label in fresh:
+            by_reason.setdefault(label.reason, []).append(f"`{label.value}`")
+        if by_reason:
+            told = (f"{', '.join(values)} ({escape(reason)})" for reason, values in by_reason.items())
+            lines.append(f"- {name}: {'; '.join(told)}")
     return _section("Suggested fields", lines)
-
-
-def _label(label: SuggestedLabel) -> str:
-    return f"`{label.value}` ({escape(label.reason)})"
 
 
 def _severity(triage: Triage) -> str:
