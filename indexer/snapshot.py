@@ -2,7 +2,8 @@
 
 DIR/CURRENT              name of the live version, replaced atomically
 DIR/<utc>-<digest>/      manifest.json and the files it names, with size and SHA-256 each
-DIR/embeddings.sqlite    finished vectors by content; only the builder touches it
+DIR/embeddings.sqlite    finished vectors by content
+DIR/articles.sqlite      what each article contributes, by content; only the builder touches these two
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ from indexer.source import Span
 from indexer.store import CHUNK_DTYPE, ArticleStore
 from indexer.words import WordIndex
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 
 CATALOG_FILES = ("catalog.jsonl", "articles.jsonl", "articles.idx")
 CHUNKS, VECTORS, OPENINGS, GEOMETRY = "chunks.bin", "vectors.faiss", "openings.faiss", "geometry.npy"
@@ -47,7 +48,12 @@ class FileRecord:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What an index version is made of and how it was made."""
+    """What an index version is made of and how it was made.
+
+    Attributes:
+        inputs: digest of everything that went in (`indexer.gathering`): equal inputs make equal versions. Empty in
+            versions from before it was kept.
+    """
 
     format_version: int
     created: str
@@ -57,6 +63,7 @@ class Manifest:
     article_count: int
     chunk_count: int
     files: dict[str, FileRecord]
+    inputs: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         return {
@@ -65,6 +72,7 @@ class Manifest:
             "embedder": self.fingerprint.as_dict(),
             "index_type": self.index_type,
             "chunk_limits": self.limits.as_dict(),
+            "inputs": self.inputs,
             "counts": {"articles": self.article_count, "chunks": self.chunk_count},
             "files": {
                 name: {"size_bytes": record.size_bytes, "sha256": record.sha256}
@@ -94,6 +102,7 @@ class Manifest:
                 values["counts"]["articles"],
                 values["counts"]["chunks"],
                 {name: FileRecord(**record) for name, record in values["files"].items()},
+                values.get("inputs", ""),
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise IndexCorrupt(f"{folder / 'manifest.json'} cannot be read ({error}): run `kb index` again") from error
