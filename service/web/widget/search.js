@@ -126,7 +126,7 @@ export class Search {
   #wayOn(isWanted = true) {
     const link = isWanted && this.host.contactLink("search", () => this.#text);
     this.way.hidden = !link;
-    if (link) this.way.replaceChildren(el("span", {}, this.host.voice.say("contactLead")), link);
+    if (link) this.way.replaceChildren(this.suggestions.length ? this.host.voice.say("contactLead") : "", link);
   }
 
   #open(isOpen) {
