@@ -181,6 +181,7 @@ def _complete_openapi(app: FastAPI) -> None:
         if app.openapi_schema:
             return app.openapi_schema
         document = generate()
+        document["servers"] = [{"url": "/", "description": "the service that gives this document"}]
         components = document.setdefault("components", {})
         schemas = components.setdefault("schemas", {})
         problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
