@@ -133,8 +133,7 @@ async def search(services: Services, caller: Caller, text: str, filters: Filters
     wide = answer.suggestions
     if products and (answer.answered or caller.is_internal):
         # Products narrow the search itself, so what other products would give has to be asked for.
-        every = await services.pool.run(lambda: assistant.answer(question, caller.scope()))
-        wide = every.suggestions
+        wide = (await services.pool.answer(assistant, question, caller.scope())).suggestions
     return await asyncio.to_thread(_view, assistant, caller, question, answer, wide, filters, base_url)
 
 
