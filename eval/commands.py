@@ -1,4 +1,4 @@
-"""`kb eval run`, `compare`, `peers` and `bench`. Heavy imports stand inside them, so that `kb --help` is instant."""
+"""`kb eval run`, `compare` and `peers`. Heavy imports stand inside the commands, so that `kb --help` is instant."""
 
 from __future__ import annotations
 
@@ -7,10 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
-from eval.bench.commands import bench
 
 app = typer.Typer(no_args_is_help=True)
-app.command()(bench)
 
 CACHE_DIR = Path("var/eval")
 """Indexes and articles made for evaluation, relative to the working directory. Safe to delete."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from eval.citations import CitationChecker, SnippetJudgement, judge_snippets
 from eval.datasets import AnswerLines, Dataset, Ticket, load_dataset, short_hash
-from indexer.building import BuildOptions, build_index
+from indexer.building import BuildOptions, BuildReport, build_index
 from indexer.embedding import DEFAULT_MODEL, Precision, load_embedder
 from indexer.errors import DatasetError, InputError
 from indexer.metadata import Audience
@@ -132,12 +132,8 @@ def run_evaluation(
     """
     from service.assistant import Assistant
 
-    if not dataset.tickets:
-        raise DatasetError(f"{dataset.folder} has no ticket that can be scored; add labels to qrels")
-    index_dir = setup.index_dir or default_index_dir(dataset, setup)
     embedder = embedder or load_embedder(setup.model, setup.precision)
-    report = build_index(dataset.articles_dir, index_dir, embedder, BuildOptions(), progress)
-    learned = learn_history(setup.history, index_dir, embedder, dataset, progress) if setup.history else None
+    index_dir, report, learned = build_for(dataset, setup, embedder, progress)
     calibrated = calibrate_first(setup, dataset, index_dir, embedder, progress) if setup.calibrate_on else None
     assistant = Assistant(index_dir, embedder)
     outcomes, first_ms = ask_tickets(assistant, dataset, setup, progress)
@@ -166,6 +162,22 @@ def run_evaluation(
             *(f"refused: {outcome.ticket.query_id}: {outcome.refused}" for outcome in outcomes if outcome.refused),
         ),
     )
+
+
+def build_for(
+    dataset: Dataset, setup: Setup, embedder: Embedder, progress: Progress
+) -> tuple[Path, BuildReport, LearningReport | None]:
+    """Build or reuse the index that `setup` asks for, and teach it the history.
+
+    Raises:
+        DatasetError, NothingPublished, IndexBusy: see `run_evaluation`.
+    """
+    if not dataset.tickets:
+        raise DatasetError(f"{dataset.folder} has no ticket that can be scored; add labels to qrels")
+    index_dir = setup.index_dir or default_index_dir(dataset, setup)
+    report = build_index(dataset.articles_dir, index_dir, embedder, BuildOptions(), progress)
+    learned = learn_history(setup.history, index_dir, embedder, dataset, progress) if setup.history else None
+    return index_dir, report, learned
 
 
 def default_index_dir(dataset: Dataset, setup: Setup) -> Path:

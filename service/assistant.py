@@ -42,11 +42,12 @@ class _Live:
 class Assistant:
     """Answers questions from one index directory. Thread-safe; a new index version is taken up by `refresh`."""
 
-    def __init__(self, index_dir: Path, embedder: Embedder | None = None) -> None:
+    def __init__(self, index_dir: Path, embedder: Embedder | None = None, weights: Weights | None = None) -> None:
         """Open the live version.
 
         Args:
             embedder: the one to use; by default the one that made the index.
+            weights: what each signal counts in the ranking; by default as in `Weights`.
 
         Raises:
             IndexNotFound, IndexCorrupt: see Snapshot.open.
@@ -56,6 +57,7 @@ class Assistant:
         snapshot = Snapshot.open(index_dir)
         made_by = snapshot.manifest.fingerprint
         self._embedder = embedder or load_embedder(made_by.model, made_by.precision)
+        self._weights = weights or Weights()
         self._live = self._open(snapshot)
 
     @property
@@ -108,6 +110,13 @@ class Assistant:
             took_ms=(time.perf_counter() - started) * 1000,
         )
 
+    def rank(self, question: Question, scope: Scope) -> list[tuple[str, float]]:
+        """Paths and scores of the articles that `answer` would suggest, best first, without reading any of them."""
+        live = self._live
+        _, _, ranked = self._consider(live, question, scope, frozenset())
+        cards = live.engine.snapshot.store.cards
+        return [(cards[item.row].path, item.score) for item in ranked[: question.limit]]
+
     def judge(self, question: Question, scope: Scope, excluded: frozenset[str] = frozenset()) -> tuple[str, Features]:
         """The path of the article that `answer` would put first, empty if none, and what the decision sees of it."""
         live = self._live
@@ -135,7 +144,7 @@ class Assistant:
         trust = snapshot.history.trust if snapshot.history else 0.0
         decision = read_decision(snapshot.decision) if snapshot.decision else default_decision(trust)
         engine = RetrievalEngine(snapshot)
-        return _Live(engine, Weights(), decision, lru_cache(_KEPT_EXCERPTS)(_excerpts_of(snapshot)))
+        return _Live(engine, self._weights, decision, lru_cache(_KEPT_EXCERPTS)(_excerpts_of(snapshot)))
 
     def _consider(
         self, live: _Live, question: Question, scope: Scope, excluded: frozenset[str], as_of: str = ""
