@@ -368,6 +368,7 @@ def bench(
         start = "from eval.cli import main; main()"
         return [sys.executable, "-c", start, "serve", "--index", str(settings.index), "--port", str(port)]
 
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the server is stopped too
     with reporter_for(Console(stderr=True), quiet=as_json) as progress:
         report = run_load(load, command, os.environ, progress)
     if as_json:

@@ -114,11 +114,18 @@ def test_a_lost_answer_is_uncertain() -> None:
         assert run(lambda sender: sender.is_there(call(state.url), configured(state.url))) is True
 
 
-def test_a_slow_vendor_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(delivery, "CALL_S", 0.3)
+def test_a_slow_vendor_is_left() -> None:
     with vendor() as state:
         state.script = [Answer(200, delay_s=1.0)]
-        outcome = send(state)
+
+        async def send_impatiently() -> Any:
+            sender = Sender(call_s=0.3)
+            try:
+                return await sender.send(call(state.url), configured(state.url))
+            finally:
+                await sender.close()
+
+        outcome = asyncio.run(send_impatiently())
         assert isinstance(outcome, TryLater)
         assert outcome.uncertain
 

@@ -22,6 +22,7 @@ from service.database import Database
 from service.http.problems import KINDS, MEDIA_TYPE, TYPE_PREFIX
 from service.intake import delivery
 from service.intake.audit import AuditTrail
+from service.intake.composing import AssistantComposer
 from service.intake.queue import JobState, Queue
 from tests.connectors.world import Fixture, load_fixtures
 from tests.http_world import SECRETS, UNCOVERED, World, make_world, running
@@ -324,6 +325,26 @@ def test_nothing_of_a_ticket_or_a_credential_is_logged(place: Place, caplog: pyt
             for row in connection.execute(sql(f"select * from {table}"))
         ]
     assert "secretword" not in str(rows)
+
+
+def test_an_answer_that_is_not_ready_in_time_is_said_to_be_so(
+    base_world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fixture = next(fixture for fixture in each_vendor() if fixture.vendor == "teams")
+    monkeypatch.setattr(type(CONNECTORS["teams"]), "answer_within_s", 0.7)
+    slow = AssistantComposer.compose
+
+    def compose(*args: Any, **kwargs: Any) -> Any:
+        time.sleep(1.0)
+        return slow(*args, **kwargs)
+
+    monkeypatch.setattr(AssistantComposer, "compose", compose)
+    teams = {"secrets": list(fixture.config.secrets), "options": dict(fixture.config.options)}
+    with open_place(base_world, tmp_path, {"teams": teams}) as place:
+        inbound = fixture.inbound(now_s=time.time())
+        response = place.post("teams", content=inbound.body, headers=dict(inbound.headers))
+        assert response.status_code == 200
+        assert response.json()["text"] == "I could not answer in time. Please ask again."
 
 
 PUBLIC = {"zendesk": {"public_replies": True}, "generic": {"public_replies": True}}

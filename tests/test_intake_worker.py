@@ -252,6 +252,36 @@ def test_a_job_that_kills_its_workers_is_given_up(queue: Queue, state: Vendor, t
     assert queue.find(job_id).reason.startswith("given up after 3 tries")
 
 
+def test_a_vendor_slower_than_the_lease_gets_one_note(queue: Queue, state: Vendor, tmp_path: Path) -> None:
+    (job_id,) = add(queue, "d42")
+    slow = [Answer(200, does_it=True, delay_s=2.0)]
+    state.choose = lambda call: slow.pop() if call.method == "PUT" and slow else None
+    configured = connectors(state, tmp_path, options={})
+
+    async def run() -> None:
+        worker = Worker(queue, configured, FixedComposer(), Sender(call_s=0.8), poll_s=0.02, lease_s=1.6)
+        task = asyncio.create_task(worker.run())
+        while queue.find(job_id).state is not JobState.DONE:
+            await asyncio.sleep(0.05)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    asyncio.run(asyncio.wait_for(run(), 30))
+    assert len(state.comments["42"]) == 1
+    assert "GET" in [call.method for call in state.calls]
+
+
+def test_a_lease_is_renewed_for_a_slow_note(queue: Queue, state: Vendor, tmp_path: Path) -> None:
+    (job_id,) = add(queue, "d42")
+    (job,) = queue.claim("zendesk", 1, lease_s=60)
+    begun = time.monotonic() - 50
+    worker = Worker(queue, connectors(state, tmp_path), FixedComposer(), Sender(call_s=25), lease_s=60)
+    assert asyncio.run(worker._hold(job, begun)) > begun
+    assert queue.find(job_id).due_s > job.due_s
+    early = time.monotonic() - 10
+    assert asyncio.run(worker._hold(job, early)) == early
+
+
 def test_stopping_lets_a_note_be_finished(queue: Queue, state: Vendor, tmp_path: Path) -> None:
     (job_id,) = add(queue, "d42")
     state.choose = lambda call: Answer(200, does_it=True, delay_s=0.4)

@@ -130,7 +130,12 @@ def call_keys(calls: list[Outbound] | tuple[Outbound, ...]) -> list[str]:
 class Sender:
     """Makes calls to vendors over httpx: TLS verified, no redirect followed, no cookie kept, every wait limited."""
 
-    def __init__(self, clock: Callable[[], float] = time.time, version: str = "0") -> None:
+    def __init__(self, clock: Callable[[], float] = time.time, version: str = "0", call_s: float = CALL_S) -> None:
+        """
+        Args:
+            call_s: the longest that one call may take; a lease must outlast it.
+        """
+        self.call_s = call_s
         self._clock = clock
         self._agent = f"symptom-kb/{version}"
         self._client: httpx.AsyncClient | None = None
@@ -183,7 +188,7 @@ class Sender:
 
         try:
             async with (
-                asyncio.timeout(CALL_S),
+                asyncio.timeout(self.call_s),
                 self._opened().stream(
                     method, url, headers={"User-Agent": self._agent, **headers}, content=body or None
                 ) as response,

@@ -74,14 +74,14 @@ class Intake:
         on_outcome: Callable[[Job, Action], None] = lambda job, action: None,
     ) -> Worker:
         """A worker of this process."""
-        from service.intake.delivery import Sender
+        from service.intake.delivery import CALL_S, Sender
         from service.intake.worker import Worker
 
         return Worker(
             self.queue,
             self.connectors,
             composer,
-            Sender(version=version),
+            Sender(version=version, call_s=min(CALL_S, self.settings.intake_lease_s / 2)),
             threads=self.settings.intake_threads,
             lease_s=self.settings.intake_lease_s,
             max_attempts=self.settings.intake_max_attempts,

@@ -20,7 +20,7 @@ from indexer.errors import KBError
 from service.connectors.contract import ConnectorConfig, Event, Note, Outbound, is_public_reply
 from service.intake.audit import Action
 from service.intake.config import Configured
-from service.intake.delivery import CALL_S, Delivered, Refused, Sender, TryLater, backoff_s, call_keys
+from service.intake.delivery import Delivered, Refused, Sender, TryLater, backoff_s, call_keys
 from service.intake.queue import Job, LeaseLost, Queue
 
 logger = logging.getLogger("kb.intake")
@@ -93,6 +93,7 @@ class Worker:
     ) -> None:
         """
         Args:
+            sender: one whose `call_s` is shorter than `lease_s`.
             threads: notes being made at the same time.
             poll_s: how often to look for jobs that other processes stored.
             max_attempts: tries before a job is given up.
@@ -202,7 +203,7 @@ class Worker:
         if job.attempts > self._max_attempts:
             await self._bury(job, f"given up after {self._max_attempts} tries; the last: {job.reason}", job.uncertain)
             return
-        begun = time.monotonic()
+        begun = time.monotonic() - max(0.0, self._lease_s - (job.due_s - time.time()))
         composed = await self._note_of(job, job.event, configured)
         if composed is None or composed.note is None:
             return
@@ -253,20 +254,17 @@ class Worker:
         uncertain = job.uncertain
         pending = [(key, call) for key, call in zip(call_keys(list(calls)), calls, strict=True) if key not in made]
         for place, (key, call) in enumerate(pending):
-            if time.monotonic() - begun + 2 * CALL_S > self._lease_s:
-                await self._store(lambda: self._queue.renew(job, self._lease_s))
-                begun = time.monotonic()
             outcome: Delivered | TryLater | Refused
-            there = (
-                await self._sender.is_there(call, configured)
-                if uncertain and call.lookup_url and call.idempotency_marker
-                else False
-            )
+            there: bool | TryLater | Refused = False
+            if uncertain and call.lookup_url and call.idempotency_marker:
+                begun = await self._hold(job, begun)
+                there = await self._sender.is_there(call, configured)
             if isinstance(there, TryLater | Refused):
                 outcome = there
             elif there:
                 outcome = Delivered()
             else:
+                begun = await self._hold(job, begun)
                 outcome = await self._sender.send(call, configured)
             uncertain = False
             match outcome:
@@ -282,6 +280,14 @@ class Worker:
             if place < len(pending) - 1:
                 await self._store(lambda: self._queue.keep_calls(job, made, composed.note, composed.index_version))
         await self._finish(job, Action.DELIVERED)
+
+    async def _hold(self, job: Job, begun: float) -> float:
+        """Make sure that the lease outlasts one more call; returns since when it is held. Raises LeaseLost."""
+        if time.monotonic() - begun + self._sender.call_s < self._lease_s:
+            return begun
+        now = time.monotonic()
+        await self._store(lambda: self._queue.renew(job, self._lease_s))
+        return now
 
     async def _later(self, job: Job, outcome: TryLater) -> None:
         if job.attempts >= self._max_attempts:
