@@ -8,6 +8,7 @@ import logging
 import time
 from typing import TYPE_CHECKING
 
+from indexer.errors import KBError
 from service.database import Database
 from service.http.metrics import Metrics
 from service.http.reloading import Library
@@ -39,6 +40,7 @@ class RunningIntake:
         """Begin to write notes and to delete what is old."""
         if not self.intake.connectors:
             return
+        self._tasks.append(asyncio.create_task(asyncio.to_thread(self._warm_up)))
         self._tasks.append(asyncio.create_task(self.intake.keep_tidy()))
         if self._runs_worker:
             self._worker = self.intake.worker(self.composer, version, self._record)
@@ -59,6 +61,13 @@ class RunningIntake:
         """A job was stored."""
         if self._worker:
             self._worker.wake()
+
+    def _warm_up(self) -> None:
+        """Load and make what the first delivery would otherwise wait for: triage, and the tables."""
+        import service.triage  # noqa: F401
+
+        with contextlib.suppress(KBError):  # the database is away; the worker says so
+            self.intake.queue.due()
 
     def _count(self, connector: str, outcome: str) -> None:
         self._metrics.intake_deliveries.labels(connector, outcome).inc()
