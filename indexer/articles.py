@@ -5,6 +5,7 @@ Positions come from markdown-it-py's token `map`; nothing is searched for in the
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from collections.abc import Iterator
@@ -116,8 +117,14 @@ def read_article(root: Path, file: Path, default_audience: Audience = Audience.I
     Raises:
         ArticleError: the file cannot be read, is not UTF-8 text, or its front matter is malformed.
     """
+    path, data = read_source(root, file)
+    return parse_article(path, data, default_audience)
+
+
+def read_source(root: Path, file: Path) -> tuple[str, bytes]:
+    """The name and the bytes of `file` below `root`. Raises ArticleError if it cannot be an article."""
     path = file.relative_to(root).as_posix()
-    if not file.resolve().is_relative_to(root.resolve()):
+    if not Path(os.path.realpath(file)).is_relative_to(os.path.realpath(root)):
         raise ArticleError(path, 1, "is a link that leads out of the folder; copy the file in instead")
     try:
         if file.stat().st_size > MAX_FILE_BYTES:
@@ -125,7 +132,7 @@ def read_article(root: Path, file: Path, default_audience: Audience = Audience.I
         data = file.read_bytes()
     except OSError as error:
         raise ArticleError(path, 1, f"cannot be read: {error.strerror}") from error
-    return parse_article(path, data, default_audience)
+    return path, data
 
 
 def parse_article(path: str, data: bytes, default_audience: Audience = Audience.INTERNAL) -> Article:

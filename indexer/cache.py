@@ -7,7 +7,6 @@ import json
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -18,22 +17,23 @@ from indexer.errors import IndexCorrupt
 _BATCH = 256
 """Texts embedded between two commits: what a crash can cost, and what progress moves by."""
 
+_MOST_MARKS = 500
 
-class EmbeddingCache:
-    """A SQLite file of vectors by SHA-256 of fingerprint and text, each with its CRC-32.
 
-    One writer at a time, which the index lock ensures. A damaged file is begun again, and a damaged vector counts as
-    missing: all of it can be had from the texts.
+class BlobTable:
+    """A SQLite file of values by key, each with its CRC-32.
+
+    One writer at a time, which the index lock ensures. A damaged file is begun again, and a damaged value counts as
+    missing: all of it can be had from the articles.
     """
 
-    def __init__(self, file: Path, fingerprint: Fingerprint) -> None:
-        self._salt = json.dumps(fingerprint.as_dict(), sort_keys=True).encode()
-        self._dimensions = fingerprint.dimensions
-        connection = _open_sound(file)
+    def __init__(self, file: Path, table: str) -> None:
+        self._table = table
+        connection = _open_sound(file, table)
         if connection is None:
             for leftover in (file, file.with_name(f"{file.name}-wal"), file.with_name(f"{file.name}-shm")):
                 leftover.unlink(missing_ok=True)
-            connection = _open_sound(file)
+            connection = _open_sound(file, table)
         if connection is None:
             raise IndexCorrupt(f"{file} cannot be written; check the disk, remove the file and run `kb index` again")
         self._connection = connection
@@ -41,15 +41,54 @@ class EmbeddingCache:
     def close(self) -> None:
         self._connection.close()
 
+    def read(self, keys: Sequence[bytes], batch: int = _MOST_MARKS) -> Iterator[tuple[bytes, bytes]]:
+        """Those of `keys` that have a sound value, each with it, in no certain order; `batch` of them in memory."""
+        for start in range(0, len(keys), batch):
+            part = keys[start : start + batch]
+            marks = ",".join("?" * len(part))
+            query = f"SELECT key, value FROM {self._table} WHERE key IN ({marks})"  # noqa: S608 (question marks only)
+            for key, packed in self._connection.execute(query, list(part)).fetchall():
+                value = packed[:-4]
+                if zlib.crc32(value).to_bytes(4, "big") == packed[-4:]:
+                    yield key, value
+
+    def put(self, values: Iterable[tuple[bytes, bytes]]) -> None:
+        """Keep `values` by their keys, all of them or none."""
+        with self._connection:
+            self._connection.executemany(
+                f"INSERT OR REPLACE INTO {self._table} VALUES (?, ?)",  # noqa: S608 (a constant)
+                ((key, value + zlib.crc32(value).to_bytes(4, "big")) for key, value in values),
+            )
+
+    def keep_only(self, keys: Iterable[bytes]) -> None:
+        """Drop every value that is not named: what deleted articles leave behind."""
+        held = {key for (key,) in self._connection.execute(f"SELECT key FROM {self._table}")}  # noqa: S608
+        dead = held.difference(keys)
+        with self._connection:
+            self._connection.executemany(
+                f"DELETE FROM {self._table} WHERE key = ?",  # noqa: S608 (a constant)
+                ((key,) for key in dead),
+            )
+
+
+class EmbeddingCache:
+    """Vectors by SHA-256 of fingerprint and text, in a `BlobTable`."""
+
+    def __init__(self, file: Path, fingerprint: Fingerprint) -> None:
+        self._salt = json.dumps(fingerprint.as_dict(), sort_keys=True).encode()
+        self._dimensions = fingerprint.dimensions
+        self._table = BlobTable(file, "vectors")
+
+    def close(self) -> None:
+        self._table.close()
+
     def key(self, text: str) -> bytes:
         """The cache key of `text` under this fingerprint: 32 bytes."""
         return hashlib.sha256(self._salt + b"\0" + text.encode()).digest()
 
     def missing(self, keys: Sequence[bytes]) -> set[bytes]:
         """Those of `keys` that have no vector yet."""
-        return set(keys) - {
-            key for part in _parts(keys, 500) for key, value in self._rows(part) if _is_sound(value, self._dimensions)
-        }
+        return set(keys) - {key for key, value in self._table.read(keys) if len(value) == 4 * self._dimensions}
 
     def fill(self, embedder: Embedder, texts: Sequence[str]) -> Iterator[int]:
         """Embed `texts` and keep them, committing batch by batch. Yields the number done after each batch."""
@@ -57,64 +96,44 @@ class EmbeddingCache:
         for start in range(0, len(ordered), _BATCH):
             part = ordered[start : start + _BATCH]
             vectors = embedder.embed(part)
-            with self._connection:
-                self._connection.executemany(
-                    "INSERT OR REPLACE INTO vectors VALUES (?, ?)",
-                    [(self.key(text), _pack(vector)) for text, vector in zip(part, vectors, strict=True)],
-                )
+            self._table.put((self.key(text), vector.tobytes()) for text, vector in zip(part, vectors, strict=True))
             yield start + len(part)
 
     def read(self, keys: Sequence[bytes]) -> Vectors:
-        """The vectors of `keys`, all of which are present: shape (len(keys), dimensions)."""
-        out = np.empty((len(keys), self._dimensions), np.float32)
-        position: dict[bytes, list[int]] = {}
-        for index, key in enumerate(keys):
-            position.setdefault(key, []).append(index)
-        for part in _parts(list(position), 500):
-            for key, value in self._rows(part):
-                out[position.pop(key)] = np.frombuffer(value, np.float32, self._dimensions)
-        if position:
-            raise KeyError(f"{len(position)} vectors are not in the cache")
-        return out
+        """The vectors of `keys`: shape (len(keys), dimensions). Raises KeyError if one is missing."""
+        found = np.empty((len(keys), self._dimensions), np.float32)
+        if missing := self.read_into(found, keys):
+            raise KeyError(f"{len(missing)} vectors are not in the cache")
+        return found
+
+    def read_into(self, out: Vectors, keys: Sequence[bytes]) -> dict[bytes, list[int]]:
+        """Put the vectors of `keys` into the rows of `out` (C order). Returns what is missing: key to rows."""
+        rows: dict[bytes, list[int]] = {}
+        for row, key in enumerate(keys):
+            rows.setdefault(key, []).append(row)
+        size = 4 * self._dimensions
+        memory = out.reshape(-1).view(np.uint8).data
+        for key, value in self._table.read(list(rows)):
+            if len(value) == size:
+                for row in rows.pop(key):
+                    memory[row * size : (row + 1) * size] = value
+        return rows
 
     def keep_only(self, keys: Iterable[bytes]) -> None:
-        """Drop every vector that is not named: what deleted articles leave behind."""
-        with self._connection, closing(self._connection.cursor()) as cursor:
-            cursor.execute("CREATE TEMP TABLE IF NOT EXISTS live (key BLOB PRIMARY KEY) WITHOUT ROWID")
-            cursor.execute("DELETE FROM live")
-            cursor.executemany("INSERT OR IGNORE INTO live VALUES (?)", ((key,) for key in keys))
-            cursor.execute("DELETE FROM vectors WHERE key NOT IN (SELECT key FROM live)")
-
-    def _rows(self, keys: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
-        marks = ",".join("?" * len(keys))
-        query = f"SELECT key, value FROM vectors WHERE key IN ({marks})"  # noqa: S608 (question marks only)
-        return self._connection.execute(query, list(keys)).fetchall()
+        """Drop every vector that is not named."""
+        self._table.keep_only(keys)
 
 
-def _open_sound(file: Path) -> sqlite3.Connection | None:
+def _open_sound(file: Path, table: str) -> sqlite3.Connection | None:
     """The database at `file`, made if there is none; None if SQLite finds it damaged."""
     connection = sqlite3.connect(file)
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
-        connection.execute("CREATE TABLE IF NOT EXISTS vectors (key BLOB PRIMARY KEY, value BLOB) WITHOUT ROWID")
+        connection.execute(f"CREATE TABLE IF NOT EXISTS {table} (key BLOB PRIMARY KEY, value BLOB)")
         if connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",):
             return connection
     except sqlite3.DatabaseError:
         pass
     connection.close()
     return None
-
-
-def _pack(vector: Vectors) -> bytes:
-    data = vector.tobytes()
-    return data + zlib.crc32(data).to_bytes(4, "big")
-
-
-def _is_sound(value: bytes, dimensions: int) -> bool:
-    data, check = value[:-4], value[-4:]
-    return len(data) == 4 * dimensions and zlib.crc32(data).to_bytes(4, "big") == check
-
-
-def _parts(keys: Sequence[bytes], size: int) -> Iterator[Sequence[bytes]]:
-    return (keys[start : start + size] for start in range(0, len(keys), size))

@@ -54,7 +54,11 @@ def index(
 ) -> None:
     """Index a folder of Markdown articles and publish the result atomically.
 
-    Exit status: 0 published; 1 published, but without the malformed files listed; 2 nothing published.
+    Where nothing changed since the last time, nothing is published. Only new and changed articles are read and
+    embedded; what a team taught the index stays.
+
+    Exit status: 0 published or nothing changed; 1 the same, but without the malformed files listed; 2 nothing
+    published.
     """
     from rich.console import Console
 
@@ -157,12 +161,15 @@ def _show_report(console: Console, report: BuildReport, as_json: bool, quiet: bo
         print(error, file=sys.stderr)
     if quiet or as_json:
         return
-    lines = [
-        f"{report.article_count} articles in {report.chunk_count} chunks "
-        f"({len(report.added)} added, {len(report.changed)} changed, {len(report.removed)} removed)",
-        f"{report.embedded} vectors embedded, {report.reused} reused, {report.duration_s:.1f} s",
-        f"published {report.version}",
-    ]
+    size = f"{report.article_count} articles in {report.chunk_count} chunks"
+    if report.published:
+        lines = [
+            f"{size} ({len(report.added)} added, {len(report.changed)} changed, {len(report.removed)} removed)",
+            f"{report.embedded} vectors embedded, {report.reused} reused, {report.duration_s:.1f} s",
+            f"published {report.version}",
+        ]
+    else:
+        lines = [f"nothing changed: {size}, {report.duration_s:.1f} s", f"{report.version} stays"]
     if report.errors:
         lines.append(f"{len(report.errors)} malformed files are not in the index")
     for line in lines:

@@ -35,18 +35,18 @@ def fit_transform(vectors: Vectors) -> NDArray[np.float32]:
 
 def transform(vectors: Vectors, matrix: NDArray[np.float32]) -> Vectors:
     """`vectors` (n, d) mapped by `matrix` and brought to unit length."""
-    mapped = vectors @ matrix
-    norms = np.linalg.norm(mapped, axis=1, keepdims=True)
-    return np.asarray(mapped / np.maximum(norms, 1e-12), np.float32)
+    return transform_with_scales(vectors, matrix)[0]
 
 
-def raw_scales(raw: Vectors, mapped: Vectors, matrix: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What makes cosines before the map recoverable from vectors after it: shape (n,).
+def transform_with_scales(vectors: Vectors, matrix: NDArray[np.float32]) -> tuple[Vectors, NDArray[np.float32]]:
+    """`transform`, and what makes cosines before the map recoverable from vectors after it: shape (n,).
 
-    `raw @ q` equals `(mapped @ (inverse(matrix) @ q)) * raw_scales`, so the original vectors need not be kept.
+    `vectors @ q` equals `(mapped @ (inverse(matrix) @ q)) * scales`, so the original vectors need not be kept.
     """
-    scales: NDArray[np.float32] = np.linalg.norm(raw @ matrix, axis=1).astype(np.float32)
-    return scales
+    mapped = vectors @ matrix
+    scales = np.linalg.norm(mapped, axis=1)
+    mapped /= np.maximum(scales, 1e-12)[:, None]
+    return np.asarray(mapped, np.float32), np.asarray(scales, np.float32)
 
 
 def self_similarity(openings: Vectors, means: Vectors) -> float:

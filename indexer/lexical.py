@@ -112,30 +112,73 @@ class LexicalIndex:
         return sorted(terms, key=lambda term: self.document_frequency(term) or self.document_count)[:_MAX_QUERY_TERMS]
 
 
-def build_lexical(folder: Path, documents: Iterable[LexicalDocument]) -> int:
-    """Write a tantivy index of `documents` into the empty `folder`. Returns how many there were."""
-    import tantivy
+@dataclass(frozen=True, slots=True)
+class LexicalTerms:
+    """A document after analysis: the terms of each field with a space between two, as `LexicalWriter` takes them."""
 
-    folder.mkdir(parents=True)
-    index = tantivy.Index(_build_schema(tantivy), path=str(folder))
-    _register(index)
-    writer = index.writer(heap_size=64_000_000, num_threads=1)
-    count = 0
-    for item in documents:
-        writer.add_document(
-            tantivy.Document(
-                row=item.row,
-                title=[_join_contractions(item.title)],
-                headings=[_join_contractions(item.headings)],
-                body=[_join_contractions(item.body)],
-                identifiers=[" ".join(identifiers(f"{item.title}\n{item.headings}\n{item.body}"))],
+    title: str
+    headings: str
+    body: str
+    identifiers: str
+    audience: str
+    products: tuple[str, ...]
+
+
+def analyze_document(item: LexicalDocument) -> LexicalTerms:
+    """The terms of `item`, which depend on nothing else."""
+    return LexicalTerms(
+        " ".join(analyze(item.title)),
+        " ".join(analyze(item.headings)),
+        " ".join(analyze(item.body)),
+        " ".join(identifiers(f"{item.title}\n{item.headings}\n{item.body}")),
+        item.audience,
+        item.products,
+    )
+
+
+class LexicalWriter:
+    """Writes a tantivy index of analysed documents into `folder`, which must not exist yet."""
+
+    def __init__(self, folder: Path) -> None:
+        import tantivy
+
+        folder.mkdir(parents=True)
+        index = tantivy.Index(_build_schema(tantivy), path=str(folder))
+        # Only here: the documents are analysed already, and are split where their terms end.
+        terms = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).build()
+        index.register_tokenizer(_ANALYZER, terms)
+        index.register_tokenizer(_EXACT, _exact_analyzer(tantivy))
+        self._document = tantivy.Document
+        self._writer = index.writer(heap_size=64_000_000, num_threads=1)
+
+    def add(self, row: int, item: LexicalTerms) -> None:
+        """Add the document whose row in the chunk table is `row`."""
+        self._writer.add_document(
+            self._document(
+                row=row,
+                title=[item.title],
+                headings=[item.headings],
+                body=[item.body],
+                identifiers=[item.identifiers],
                 audience=[item.audience],
                 products=[*item.products] or [""],
             )
         )
+
+    def close(self) -> None:
+        """Bring everything to disk."""
+        self._writer.commit()
+        self._writer.wait_merging_threads()
+
+
+def build_lexical(folder: Path, documents: Iterable[LexicalDocument]) -> int:
+    """Write a tantivy index of `documents` into the empty `folder`. Returns how many there were."""
+    writer = LexicalWriter(folder)
+    count = 0
+    for item in documents:
+        writer.add(item.row, analyze_document(item))
         count += 1
-    writer.commit()
-    writer.wait_merging_threads()
+    writer.close()
     return count
 
 
@@ -188,8 +231,11 @@ def _register(index: Any) -> None:
     import tantivy
 
     index.register_tokenizer(_ANALYZER, _analyzer(stemming=True))
-    exact = tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).filter(tantivy.Filter.lowercase()).build()
-    index.register_tokenizer(_EXACT, exact)
+    index.register_tokenizer(_EXACT, _exact_analyzer(tantivy))
+
+
+def _exact_analyzer(tantivy: Any) -> Any:
+    return tantivy.TextAnalyzerBuilder(tantivy.Tokenizer.whitespace()).filter(tantivy.Filter.lowercase()).build()
 
 
 def _build_schema(tantivy: Any) -> Any:

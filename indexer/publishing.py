@@ -77,7 +77,8 @@ def publish_learned(index_dir: Path, embedder: Embedder, learned: Learned) -> tu
         means = np.add.reduceat(vectors, [card.first_chunk for card in cards])
         write_learned(building, learned, paths, means, live.geometry)
         old = live.manifest
-        manifest = make_manifest(building, embedder, old.index_type, old.limits, len(cards), len(live.chunks))
+        counts = len(cards), len(live.chunks)
+        manifest = make_manifest(building, embedder, old.index_type, old.limits, *counts, old.inputs)
         version = publish(index_dir, building, manifest)
     linked = {path for links in learned.tickets.links for path in links} if learned.tickets else set()
     return version, tuple(sorted(linked - set(paths)))
@@ -117,14 +118,21 @@ def fresh_folder(index_dir: Path) -> Path:
 
 
 def make_manifest(
-    folder: Path, embedder: Embedder, kind: IndexType, limits: ChunkLimits, article_count: int, chunk_count: int
+    folder: Path,
+    embedder: Embedder,
+    kind: IndexType,
+    limits: ChunkLimits,
+    article_count: int,
+    chunk_count: int,
+    inputs: str,
 ) -> Manifest:
     """The manifest of the finished build `folder`."""
     files: dict[str, FileRecord] = {
         path.relative_to(folder).as_posix(): file_record(path) for path in folder.rglob("*") if path.is_file()
     }
     created = datetime.now(UTC).isoformat(timespec="seconds")
-    return Manifest(FORMAT_VERSION, created, embedder.fingerprint, kind, limits, article_count, chunk_count, files)
+    fingerprint = embedder.fingerprint
+    return Manifest(FORMAT_VERSION, created, fingerprint, kind, limits, article_count, chunk_count, files, inputs)
 
 
 def publish(index_dir: Path, building: Path, manifest: Manifest) -> str:

@@ -130,7 +130,7 @@ class Snapshot:
         vectors, openings: FAISS over chunks, and over each article's title and summary (row = article row).
         geometry: the (d, d) map that stored vectors went through and query vectors have to (`indexer.geometry`).
         mean_norms: length of the mean of each article's chunk vectors, shape (articles,).
-        raw_scales: factor of each chunk for cosines before the map, shape (chunks,); see `geometry.raw_scales`.
+        raw_scales: factor of each chunk for cosines before the map, shape (chunks,); see `transform_with_scales`.
         self_similarity: how much alike the articles are; see `geometry.self_similarity`.
         lexical: BM25 over chunks.
         words: BM25F over articles.

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -90,15 +90,40 @@ def card_of(article: Article, row: int, first_chunk: int, chunk_count: int) -> A
     )
 
 
+def card_values(card: ArticleCard) -> dict[str, Any]:
+    """A catalogue entry as JSON values, in the order of its line."""
+    return {name: getattr(card, name) for name in ArticleCard.__slots__}
+
+
+class StoreWriter:
+    """Writes `catalog.jsonl`, `articles.jsonl` and `articles.idx` (byte offsets, one more than there are articles)."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._offsets = [0]
+        self._catalog = (folder / "catalog.jsonl").open("wb")
+        self._store = (folder / "articles.jsonl").open("wb")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._catalog.close()
+        self._store.close()
+        np.asarray(self._offsets, "<u8").tofile(self._folder / "articles.idx")
+
+    def add(self, card: dict[str, Any], record: bytes) -> None:
+        """Take the next article: its `card_values`, and its `article_record`."""
+        self._catalog.write(dump_line(card))
+        self._store.write(record)
+        self._offsets.append(self._store.tell())
+
+
 def write_store(folder: Path, articles: Iterable[tuple[Article, ArticleCard]]) -> None:
-    """Write `catalog.jsonl`, `articles.jsonl` and `articles.idx` (byte offsets, one more than there are articles)."""
-    offsets = [0]
-    with (folder / "catalog.jsonl").open("wb") as catalog, (folder / "articles.jsonl").open("wb") as store:
+    """Write whole articles as `StoreWriter` does."""
+    with StoreWriter(folder) as writer:
         for article, card in articles:
-            catalog.write(_dump({name: getattr(card, name) for name in ArticleCard.__slots__}))
-            store.write(_dump(_article_record(article)))
-            offsets.append(store.tell())
-    np.asarray(offsets, "<u8").tofile(folder / "articles.idx")
+            writer.add(card_values(card), article_record(article))
 
 
 class ArticleStore:
@@ -149,8 +174,9 @@ class ArticleStore:
         )
 
 
-def _article_record(article: Article) -> dict[str, Any]:
-    return {
+def article_record(article: Article) -> bytes:
+    """An article as its line of `articles.jsonl`."""
+    values = {
         "path": article.path,
         "article_id": article.article_id,
         "title": article.title,
@@ -168,6 +194,7 @@ def _article_record(article: Article) -> dict[str, Any]:
             for section in article.sections
         ],
     }
+    return dump_line(values)
 
 
 def _span_list(span: Span) -> list[int]:
@@ -175,11 +202,13 @@ def _span_list(span: Span) -> list[int]:
 
 
 def _card(values: dict[str, Any]) -> ArticleCard:
+    """The catalogue entry of a line of `catalog.jsonl`."""
     for name in ("products", "versions", "components", "error_codes", "tags", "related"):
         values[name] = tuple(values[name])
     values["audience"] = Audience(values["audience"])
     return ArticleCard(**values)
 
 
-def _dump(value: dict[str, Any]) -> bytes:
+def dump_line(value: dict[str, Any]) -> bytes:
+    """One line of JSON."""
     return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"

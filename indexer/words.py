@@ -9,10 +9,11 @@ larger by the sum of the field weights, that saturates at once; scaling k1 with 
 from __future__ import annotations
 
 import math
-from collections import Counter
-from collections.abc import Iterable
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 from indexer.lexical import analyze, surface_words
 
 _WEIGHTS = {"title": 3.0, "headings": 2.0, "summary": 1.0, "body": 1.0}
+FIELD_COUNT = len(_WEIGHTS)
 _K1 = 8.0
 _B = 0.75
 _MAX_CORRECTED = 12
@@ -39,40 +41,88 @@ class ArticleText:
     body: str
 
 
+@dataclass(frozen=True, slots=True)
+class ArticleTerms:
+    """The words of one article after analysis.
+
+    Attributes:
+        terms: every distinct term.
+        counts: how often each stands in each field, in the order of the fields' weights: shape (`FIELD_COUNT`, terms).
+        spellings: for each word that a misspelt one may be put right to, "word term".
+    """
+
+    terms: tuple[str, ...]
+    counts: NDArray[np.uint32]
+    spellings: tuple[str, ...]
+
+
+def count_terms(article: ArticleText) -> ArticleTerms:
+    """The terms of `article`, which depend on nothing else."""
+    fields: list[Counter[str]] = []
+    spellings: dict[str, str] = {}
+    for name in _WEIGHTS:
+        text = getattr(article, name)
+        terms = analyze(text)
+        spellings.update(zip(surface_words(text), terms, strict=True))
+        fields.append(Counter(terms))
+    distinct = tuple(dict.fromkeys(term for counted in fields for term in counted))
+    counts = np.array([[counted[term] for term in distinct] for counted in fields], np.uint32)
+    correctable = [word for word in spellings if word.isalpha() and len(word) >= _MIN_CORRECTED_LENGTH - 1]
+    return ArticleTerms(distinct, counts, tuple(f"{word} {spellings[word]}" for word in correctable))
+
+
+class WordsWriter:
+    """Collects the terms of articles in row order, then writes vocabulary and postings."""
+
+    def __init__(self) -> None:
+        self._numbers: defaultdict[str, int] = defaultdict(count().__next__)
+        self._terms: list[NDArray[np.uint32]] = []
+        self._counts: list[NDArray[np.uint32]] = []
+        self._spellings: set[str] = set()
+
+    def add(self, article: ArticleTerms) -> None:
+        """Take the next article's terms."""
+        numbers = map(self._numbers.__getitem__, article.terms)
+        self._terms.append(np.fromiter(numbers, np.uint32, len(article.terms)))
+        self._counts.append(article.counts)
+        self._spellings.update(article.spellings)
+
+    def write(self, folder: Path) -> None:
+        """Write everything into `folder`, which must not exist yet."""
+        folder.mkdir(parents=True)
+        vocabulary = sorted(self._numbers)
+        places = np.empty(len(vocabulary), np.uint32)
+        places[[self._numbers[term] for term in vocabulary]] = np.arange(len(vocabulary), dtype=np.uint32)
+        terms = places[np.concatenate([*self._terms, np.empty(0, np.uint32)])]
+        rows = np.repeat(np.arange(len(self._terms), dtype=np.uint32), [len(part) for part in self._terms])
+        values = np.concatenate([*self._values(), np.empty(0, np.float32)])
+        order = np.argsort(terms, kind="stable")
+        starts = np.zeros(len(vocabulary) + 1, np.uint64)
+        starts[1:] = np.cumsum(np.bincount(terms, minlength=len(vocabulary)))
+        (folder / "vocabulary.txt").write_text("\n".join(vocabulary))
+        # A space sorts before every letter, so the lines are in the order of their words.
+        (folder / "spellings.txt").write_text("\n".join(sorted(self._spellings)))
+        starts.astype("<u8").tofile(folder / "starts.bin")
+        rows[order].astype("<u4").tofile(folder / "rows.bin")
+        values[order].astype("<f4").tofile(folder / "values.bin")
+
+    def _values(self) -> Iterator[Scores]:
+        """For each article the saturated BM25F frequency of each of its terms, in the order they were added."""
+        lengths = np.array([counts.sum(axis=1) for counts in self._counts], np.float64).reshape(-1, FIELD_COUNT)
+        means = np.maximum(1.0, lengths.sum(axis=0) / max(1, len(lengths)))
+        norms = 1.0 - _B + _B * lengths / means
+        weights = np.array(list(_WEIGHTS.values()))[:, None]
+        for counts, norm in zip(self._counts, norms, strict=True):
+            frequency = np.add.reduce(weights * counts / norm[:, None], axis=0)
+            yield (frequency * (_K1 + 1) / (frequency + _K1)).astype(np.float32)
+
+
 def build_words(folder: Path, articles: Iterable[ArticleText]) -> None:
     """Write vocabulary and postings for `articles`, whose order gives their rows. `folder` must not exist yet."""
-    counted: list[dict[str, Counter[str]]] = []
-    spellings: dict[str, str] = {}
+    writer = WordsWriter()
     for article in articles:
-        counts = {}
-        for name in _WEIGHTS:
-            text = getattr(article, name)
-            terms = analyze(text)
-            spellings.update(zip(surface_words(text), terms, strict=True))
-            counts[name] = Counter(terms)
-        counted.append(counts)
-    count = len(counted)
-    mean_length = {name: max(1.0, sum(fields[name].total() for fields in counted) / max(1, count)) for name in _WEIGHTS}
-    postings: dict[str, list[tuple[int, float]]] = {}
-    for row, fields in enumerate(counted):
-        frequency: dict[str, float] = {}
-        for name, weight in _WEIGHTS.items():
-            norm = 1.0 - _B + _B * fields[name].total() / mean_length[name]
-            for term, times in fields[name].items():
-                frequency[term] = frequency.get(term, 0.0) + weight * times / norm
-        for term, value in frequency.items():
-            postings.setdefault(term, []).append((row, value * (_K1 + 1) / (value + _K1)))
-    folder.mkdir(parents=True)
-    vocabulary = sorted(postings)
-    starts = np.zeros(len(vocabulary) + 1, "<u8")
-    starts[1:] = np.cumsum([len(postings[term]) for term in vocabulary])
-    flat = [item for term in vocabulary for item in postings[term]]
-    (folder / "vocabulary.txt").write_text("\n".join(vocabulary))
-    correctable = sorted(word for word in spellings if word.isalpha() and len(word) >= _MIN_CORRECTED_LENGTH - 1)
-    (folder / "spellings.txt").write_text("\n".join(f"{word} {spellings[word]}" for word in correctable))
-    starts.tofile(folder / "starts.bin")
-    np.array([row for row, _ in flat], "<u4").tofile(folder / "rows.bin")
-    np.array([value for _, value in flat], "<f4").tofile(folder / "values.bin")
+        writer.add(count_terms(article))
+    writer.write(folder)
 
 
 class WordIndex:

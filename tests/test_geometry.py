@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from indexer.embedding import Vectors
-from indexer.geometry import fit_transform, raw_scales, self_similarity, transform
+from indexer.geometry import fit_transform, self_similarity, transform, transform_with_scales
 
 
 def _cone(count: int, dimensions: int = 16) -> Vectors:
@@ -38,9 +38,9 @@ def test_it_is_deterministic() -> None:
 def test_raw_cosines_are_recoverable() -> None:
     raw = _cone(300)
     matrix = fit_transform(raw)
-    mapped = transform(raw, matrix)
+    mapped, scales = transform_with_scales(raw, matrix)
     question = _cone(301)[-1]
-    recovered = (mapped @ (np.linalg.inv(matrix) @ question)) * raw_scales(raw, mapped, matrix)
+    recovered = (mapped @ (np.linalg.inv(matrix) @ question)) * scales
     np.testing.assert_allclose(recovered, raw @ question, atol=1e-4)
 
 

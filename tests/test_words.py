@@ -40,6 +40,22 @@ def test_idf(words: WordIndex) -> None:
     assert words.idf("unheard") > words.idf(mail)
 
 
+def test_scores_follow_the_formula(words: WordIndex) -> None:
+    fields = [
+        [analyze(getattr(article, name)) for name in ("title", "headings", "summary", "body")] for article in ARTICLES
+    ]
+    means = [max(1.0, sum(len(article[field]) for article in fields) / len(fields)) for field in range(4)]
+    for term in {term for article in fields for field in article for term in field}:
+        expected = []
+        for article in fields:
+            frequency = 0.0
+            for field, weight in enumerate((3.0, 2.0, 1.0, 1.0)):
+                norm = 1.0 - 0.75 + 0.75 * len(article[field]) / means[field]
+                frequency += weight * article[field].count(term) / norm
+            expected.append(np.float32(frequency * (8.0 + 1) / (frequency + 8.0)))
+        assert words.scores({term: 1.0})[0].tolist() == expected, term
+
+
 def test_scores_stay_below_the_most(words: WordIndex) -> None:
     weights = words.query_weights("token token gateway listener mail bounces")
     scores, held = words.scores(weights)

@@ -1,0 +1,212 @@
+"""What goes into a build: article files by their content, and what each contributes, worked out once and kept.
+
+Everything kept is found by a digest of all that it depends on: the file's path and bytes, the audience of articles that
+name none, the chunk limits, the embedder, and the code and libraries that read articles. Nothing kept can be out of
+date, and nothing has to be told that it is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+from indexer.articles import find_articles, parse_article, read_source
+from indexer.cache import BlobTable
+from indexer.chunking import ChunkLimits, CountTokens
+from indexer.derived import Derived, derive_article, pack_derived, unpack_derived
+from indexer.embedding import Fingerprint
+from indexer.errors import ArticleError, IndexCorrupt
+from indexer.metadata import Audience
+
+Progress = Callable[[str, int, int], None]
+"""Called with (stage, done, total) as work advances."""
+
+_LIBRARIES = ("faiss-cpu", "markdown-it-py", "mdit-py-plugins", "numpy", "pydantic", "PyYAML", "tantivy", "tokenizers")
+_KEY_BYTES = 32
+_BATCH = 64
+"""Articles in memory at a time, and worked out between two commits."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What an article's share depends on besides the file."""
+
+    fingerprint: Fingerprint
+    limits: ChunkLimits
+    default_audience: Audience
+
+    def digest(self) -> bytes:
+        """Of all of it, and of the code that applies it."""
+        values = [self.fingerprint.as_dict(), self.limits.as_dict(), self.default_audience, _code_digest()]
+        return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFile:
+    """One article file. `key` names its path, its bytes and the recipe."""
+
+    file: Path
+    path: str
+    key: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One article of a build.
+
+    Attributes:
+        key: where the `ArticleCache` has its share.
+        version: SHA-256 of the file.
+        vector_keys: where the `EmbeddingCache` has its vectors: one a chunk, then the opening's.
+    """
+
+    key: bytes
+    path: str
+    article_id: str
+    version: str
+    vector_keys: tuple[bytes, ...]
+
+
+class ArticleCache:
+    """What articles contribute (`Derived`), by key, in a `BlobTable`."""
+
+    def __init__(self, file: Path) -> None:
+        self._table = BlobTable(file, "articles")
+
+    def close(self) -> None:
+        self._table.close()
+
+    def entries(self, keys: Sequence[bytes]) -> dict[bytes, Entry]:
+        """Those of `keys` that are kept and undamaged."""
+        return {key: _read_entry(key, value) for key, value in self._table.read(keys, _BATCH)}
+
+    def put(self, items: Sequence[tuple[Entry, Derived]]) -> None:
+        """Keep `items` by their entries' keys."""
+        self._table.put((entry.key, _pack_entry(entry) + pack_derived(item)) for entry, item in items)
+
+    def read(self, entries: Sequence[Entry]) -> Iterator[Derived]:
+        """What `entries` contribute, in their order, a few of them in memory. Raises IndexCorrupt if one is gone."""
+        for start in range(0, len(entries), _BATCH):
+            part = entries[start : start + _BATCH]
+            found = dict(self._table.read([entry.key for entry in part]))
+            for entry in part:
+                value = found.pop(entry.key, None)
+                if value is None:
+                    raise IndexCorrupt(f"{entry.path} was damaged in the cache while it was read: run `kb index` again")
+                yield unpack_derived(value[4 + int.from_bytes(value[:4], "big") :])
+
+    def keep_only(self, entries: Sequence[Entry]) -> None:
+        """Drop everything else."""
+        self._table.keep_only(entry.key for entry in entries)
+
+
+def read_sources(source_dir: Path, recipe: Recipe) -> list[SourceFile]:
+    """Every article file below `source_dir`, sorted by path, with its bytes' key."""
+    digest = recipe.digest()
+    found = []
+    for file in find_articles(source_dir):
+        try:
+            path, data = read_source(source_dir, file)
+        except ArticleError as error:
+            found.append(SourceFile(file, error.path, _key(digest, error.path, error.reason.encode())))
+        else:
+            found.append(SourceFile(file, path, _key(digest, path, data)))
+    return found
+
+
+def digest_inputs(keys: Sequence[bytes]) -> str:
+    """A digest of all that goes into a version: the keys of its files, in their order."""
+    return hashlib.sha256(b"".join(keys)).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Gathered:
+    """The articles of a build in path order, an error for each file that is left out, and the digest of all files."""
+
+    entries: list[Entry]
+    errors: list[ArticleError]
+    inputs: str
+
+
+def gather_articles(
+    source_dir: Path,
+    sources: Sequence[SourceFile],
+    recipe: Recipe,
+    count_tokens: CountTokens,
+    vector_key: Callable[[str], bytes],
+    kept: ArticleCache,
+    progress: Progress,
+) -> Gathered:
+    """Take what `kept` has of `sources`; work out the rest and keep it, so that a crash loses a few articles' work."""
+    known = kept.entries([source.key for source in sources])
+    todo = [source for source in sources if source.key not in known]
+    digest = recipe.digest()
+    keys = {source.path: source.key for source in sources}
+    errors: dict[str, ArticleError] = {}
+    fresh: list[tuple[Entry, Derived]] = []
+    for number, source in enumerate(todo, start=1):
+        try:
+            path, data = read_source(source_dir, source.file)
+            keys[path] = _key(digest, path, data)  # the file may have changed since it was listed
+            article = parse_article(path, data, recipe.default_audience)
+        except ArticleError as error:
+            errors[source.path] = error
+        else:
+            item = derive_article(article, recipe.limits, count_tokens)
+            vector_keys = tuple(vector_key(text) for text in item.texts)
+            entry = Entry(keys[path], path, article.article_id, article.version, vector_keys)
+            known[entry.key] = entry
+            fresh.append((entry, item))
+        if len(fresh) == _BATCH or number == len(todo):
+            kept.put(fresh)
+            fresh.clear()
+        progress("reading", number, len(todo))
+    entries: list[Entry] = []
+    paths: dict[str, str] = {}
+    for path, key in keys.items():
+        if path in errors:
+            continue
+        entry = known[key]
+        if entry.article_id in paths:
+            reason = f"has the same id {entry.article_id} as {paths[entry.article_id]}"
+            errors[path] = ArticleError(path, 1, reason)
+        else:
+            paths[entry.article_id] = path
+            entries.append(entry)
+    ordered = [errors[path] for path in keys if path in errors]
+    return Gathered(entries, ordered, digest_inputs(list(keys.values())))
+
+
+def _key(recipe: bytes, path: str, data: bytes) -> bytes:
+    return hashlib.sha256(recipe + path.encode("utf-8", "surrogateescape") + b"\0" + data).digest()
+
+
+def _pack_entry(entry: Entry) -> bytes:
+    values = json.dumps([entry.path, entry.article_id, entry.version]).encode()
+    body = len(values).to_bytes(4, "big") + values + b"".join(entry.vector_keys)
+    return len(body).to_bytes(4, "big") + body
+
+
+def _read_entry(key: bytes, value: bytes) -> Entry:
+    end = 4 + int.from_bytes(value[:4], "big")
+    middle = 8 + int.from_bytes(value[4:8], "big")
+    path, article_id, sha256 = json.loads(value[8:middle])
+    keys = tuple(value[start : start + _KEY_BYTES] for start in range(middle, end, _KEY_BYTES))
+    return Entry(key, path, article_id, sha256, keys)
+
+
+@cache
+def _code_digest() -> str:
+    """Of the modules that make an index and the libraries they read articles with."""
+    digest = hashlib.sha256(repr(sys.version_info).encode())
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(file.name.encode() + b"\0" + file.read_bytes())
+    for library in _LIBRARIES:
+        digest.update(f"\0{library} {version(library)}".encode())
+    return digest.hexdigest()
