@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -60,6 +61,9 @@ def index(
     Exit status: 0 published or nothing changed; 1 the same, but without the malformed files listed; 2 nothing
     published.
     """
+    # Read once, when numpy is imported: threads of one small product wait for each other, and spin while they do.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
     from rich.console import Console
 
     from indexer.building import BuildOptions, build_index

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -266,3 +267,23 @@ def test_terms_go_into_the_index_as_they_are_searched(small_world: Path, index_d
 def _no_leftovers(tmp_path: Path) -> Iterator[None]:
     yield
     assert not list(tmp_path.rglob(".building-*"))
+
+
+def test_kb_index_says_that_nothing_changed(
+    small_world: Path, index_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from typer.testing import CliRunner
+
+    from indexer.commands import app
+
+    monkeypatch.setattr("indexer.embedding.load_embedder", lambda *_: FakeEmbedder())
+    call = ["index", str(small_world), "--index", str(index_dir)]
+    first = CliRunner().invoke(app, call)
+    version = current_version(index_dir)
+    again = CliRunner().invoke(app, call)
+    assert (first.exit_code, again.exit_code) == (0, 0)
+    assert f"published {version}" in first.stderr
+    assert "nothing changed: 4 articles in 8 chunks" in again.stderr
+    assert f"{version} stays" in again.stderr
+    as_json = json.loads(CliRunner().invoke(app, [*call, "--json"]).stdout)
+    assert (as_json["published"], as_json["version"]) == (False, version)
