@@ -25,7 +25,9 @@ DEFAULT_SOURCE = Path("kb_articles")
 DEFAULT_INDEX = Path("var/index")
 
 SourceArgument = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of Markdown articles.", show_default=True)]
-IndexOption = Annotated[Path, typer.Option("--index", metavar="DIR", help="Where the index is published.")]
+IndexOption = Annotated[
+    Path, typer.Option("--index", metavar="DIR", envvar="KB_INDEX", help="Where the index is published.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write the result as JSON on standard output.")]
 
 

@@ -1,0 +1,78 @@
+"""`kb index`, `kb verify` and `kb lint` as a shell sees them: exit status, standard output, standard error."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from eval.cli import app
+from indexer.errors import IndexNotFound, InputError, KBError
+from indexer.snapshot import Snapshot
+from tests.conftest import FakeEmbedder, write_article
+
+
+@pytest.fixture(autouse=True)
+def fake_model(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("indexer.embedding.load_embedder", lambda *_: FakeEmbedder())
+
+
+def run(*arguments: str | Path, **environment: str) -> Result:
+    result = CliRunner().invoke(app, [str(argument) for argument in arguments], env=environment)
+    if result.exception and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    return result
+
+
+def test_the_index_is_where_the_option_says_or_else_the_environment(source: Path, tmp_path: Path) -> None:
+    write_article(source, "a.md")
+    assert run("index", source, "--quiet", KB_INDEX=str(tmp_path / "one")).exit_code == 0
+    assert run("index", source, "--index", tmp_path / "two", "--quiet", KB_INDEX=str(tmp_path / "no")).exit_code == 0
+    assert Snapshot.open(tmp_path / "one").name
+    assert Snapshot.open(tmp_path / "two").name
+    assert not (tmp_path / "no").exists()
+    assert run("verify", KB_INDEX=str(tmp_path / "one")).exit_code == 0
+
+
+def test_a_malformed_file_is_named_and_the_rest_is_published(source: Path, index_dir: Path) -> None:
+    write_article(source, "good.md")
+    (source / "bad.md").write_text("---\ntitle: [\n---\n\n# Bad\n", "utf-8")
+    result = run("index", source, "--index", index_dir, "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.stdout)["articles"] == 1
+    assert "bad.md:" in result.stderr
+
+
+def test_strict_publishes_nothing(source: Path, index_dir: Path) -> None:
+    write_article(source, "good.md")
+    (source / "bad.md").write_text("---\ntitle: [\n---\n\n# Bad\n", "utf-8")
+    with pytest.raises(KBError, match=r"bad\.md"):
+        run("index", source, "--index", index_dir, "--strict")
+    with pytest.raises(IndexNotFound, match="kb index"):
+        run("verify", "--index", index_dir)
+
+
+def test_verify_tells_a_changed_article_from_a_sound_index(source: Path, index_dir: Path) -> None:
+    write_article(source, "a.md")
+    run("index", source, "--index", index_dir, "--quiet")
+    sound = run("verify", "--index", index_dir, "--source", source)
+    assert (sound.exit_code, "sound" in sound.stdout) == (0, True)
+    write_article(source, "a.md", "Another text.\n")
+    changed = run("verify", "--index", index_dir, "--source", source)
+    assert changed.exit_code == 1
+    assert changed.stdout.startswith("a.md: ")
+
+
+def test_lint_prints_place_rule_and_message(source: Path) -> None:
+    write_article(source, "a.md", "See [gone](gone.md).\n")
+    result = run("lint", source)
+    assert result.exit_code == 1
+    assert any(line.startswith("a.md:") and "gone.md" in line for line in result.stdout.splitlines())
+
+
+@pytest.mark.parametrize("command", ["index", "lint"])
+def test_a_missing_folder_says_what_to_name(command: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="name the one that holds the Markdown articles"):
+        run(command, tmp_path / "nowhere")
