@@ -20,6 +20,7 @@ from indexer.scope import Scope
 from indexer.snapshot import Snapshot, current_version
 from indexer.store import ArticleCard
 from service.answers import Answer, Question, Reason, Suggestion
+from service.clarifying import ask_to_separate, leading_rows
 from service.decision import NOTHING, DecisionModel, Features, default_decision, read_decision
 from service.evidence import Ranked, Weights, rank_articles
 from service.queries import QueryViews, read_question
@@ -98,6 +99,7 @@ class Assistant:
         live = self._live
         views, evidence, ranked = self._consider(live, question, scope, excluded, as_of)
         confidence = live.decision.confidence(ranked, evidence)
+        cards = live.engine.snapshot.store.cards
         suggestions = tuple(_suggest(live, item, evidence) for item in ranked[: question.limit])
         return Answer(
             answered=bool(suggestions) and confidence >= live.decision.threshold,
@@ -105,7 +107,7 @@ class Assistant:
             threshold=live.decision.threshold,
             suggestions=suggestions,
             signatures=tuple(sorted(views.signatures)),
-            clarification=None,
+            clarification=ask_to_separate(views.full, [cards[row] for row in leading_rows(ranked, confidence)]),
             index_version=live.engine.snapshot.name,
             took_ms=(time.perf_counter() - started) * 1000,
         )
