@@ -227,7 +227,8 @@ def server_of(name: str, folder: Path, peers_dir: Path, answer_cache: int = 0) -
             yield server
     elif name == "txtai":
         config = folder / "txtai.yml"
-        config.write_text(f"path: {folder / 'index'}\nwritable: false\n", encoding="utf-8")
+        # The index brings its own settings; without this section txtai adds no route for it.
+        config.write_text(f"path: {folder / 'index'}\nwritable: false\nembeddings: {{}}\n", encoding="utf-8")
         _, environment = peer_command(name, peers_dir)
         command = [str(python_of(name, peers_dir)), "-m", "uvicorn", "txtai.api:app", "--host", "127.0.0.1"]
         command += ["--port", str(port), "--log-level", "warning"]
