@@ -1,4 +1,4 @@
-"""`kb eval run`, `compare` and `peers`. Heavy imports stand inside the commands, so that `kb --help` is instant."""
+"""`kb eval run`, `compare`, `peers` and `bench`. Heavy imports stand inside them, so that `kb --help` is instant."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from typing import Annotated, Literal
 
 import typer
 
+from eval.bench.commands import bench
 
 app = typer.Typer(no_args_is_help=True)
+app.command()(bench)
 
 CACHE_DIR = Path("var/eval")
 """Indexes and articles made for evaluation, relative to the working directory. Safe to delete."""
@@ -122,6 +124,44 @@ def run(
         errors.print(f"kb: note: {problem}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     if not quiet:
         print_run(result, summary, Console())
+
+
+@app.command()
+def ablate(
+    dataset: DatasetArgument,
+    *,
+    index_dir: Annotated[
+        Path | None,
+        typer.Option("--index", metavar="DIR", help="Index to build or reuse; by default one below var/eval."),
+    ] = None,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the rows as JSON.")] = None,
+    split: SplitOption = None,
+    articles: ArticlesOption = None,
+    history: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Resolved tickets to learn from first.", show_default=False)
+    ] = None,
+    limit: LimitOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Rank every answerable ticket with each signal left out, and say what each is worth."""
+    from rich.console import Console
+
+    from eval.ablating import print_ablation, run_ablation
+    from eval.datasets import load_dataset
+    from eval.reporting import check_writable, write_json
+    from eval.runner import Setup
+    from indexer.progress import reporter_for
+
+    if json_file:
+        check_writable(json_file)
+    data = load_dataset(dataset, CACHE_DIR, split, articles)
+    setup = Setup(cache_dir=CACHE_DIR, index_dir=index_dir, history=history)
+    with reporter_for(Console(stderr=True), quiet) as progress:
+        rows = run_ablation(data.first(limit) if limit else data, setup, progress)
+    if json_file:
+        write_json(json_file, {"dataset": data.name, "split": data.split, "rows": [row.as_dict() for row in rows]})
+    if not quiet:
+        print_ablation(data, rows, Console())
 
 
 @app.command()
