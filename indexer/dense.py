@@ -78,7 +78,8 @@ class DenseIndex:
         limit = min(limit, selection.count)
         if limit <= 0 or len(vectors) == 0:
             return [Neighbours(np.empty(0, np.int64), np.empty(0, np.float32)) for _ in vectors]
-        parameters = None if selection.everything and self.kind is not IndexType.IVF else self._parameters(selection)
+        exact = self.kind in {IndexType.FLAT, IndexType.SQFP16}
+        parameters = None if selection.everything and exact else self._parameters(selection)
         scores, rows = self._index.search(np.ascontiguousarray(vectors), limit, params=parameters)
         # FAISS pads a short result with -1.
         return [Neighbours(r[r >= 0], s[r >= 0]) for r, s in zip(rows, scores, strict=True)]

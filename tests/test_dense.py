@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.dense import DenseIndex, IndexType, Selection, build_dense, choose_type
+from indexer.dense import DenseIndex, IndexType, Mask, Selection, build_dense, choose_type
 from indexer.embedding import Vectors
 from indexer.errors import IndexCorrupt
 
@@ -97,3 +97,20 @@ def test_a_file_that_is_no_index(tmp_path: Path) -> None:
     (tmp_path / "x.faiss").write_bytes(b"not faiss at all")
     with pytest.raises(IndexCorrupt, match="run `kb index` again"):
         DenseIndex(tmp_path / "x.faiss")
+
+
+@pytest.mark.parametrize("kind", [IndexType.HNSW, IndexType.IVF])
+def test_approximate_layouts_look_as_hard_without_a_filter_as_with_one(tmp_path: Path, kind: IndexType) -> None:
+    vectors = _vectors(6000, 64)
+    build_dense(tmp_path / "x.faiss", vectors, kind)
+    index = DenseIndex(tmp_path / "x.faiss")
+    questions = _vectors(50, 64, seed=1)
+    almost = np.ones(6000, np.bool_)
+    almost[0] = False
+    exact = np.argsort(-(questions @ vectors.T), axis=1)[:, :10]
+
+    def recall(mask: Mask) -> float:
+        found = index.search(questions, Selection(mask), 10)
+        return sum(len(set(item.rows) & set(row)) for item, row in zip(found, exact, strict=True)) / exact.size
+
+    assert recall(np.ones(6000, np.bool_)) > recall(almost) - 0.02
