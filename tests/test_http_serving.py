@@ -25,7 +25,7 @@ from service.http.answering import CLIENT, AnsweringPool, ClientGone
 from service.http.app import create_app
 from service.http.metrics import Metrics
 from service.http.problems import KINDS, ProblemError
-from service.http.server import run_server
+from service.http.server import _listen, run_server
 from service.settings import Settings
 from tests.conftest import FakeEmbedder, build, write_article
 from tests.http_world import DecidedAssistant, World, make_world, running
@@ -247,6 +247,26 @@ def test_serving_imports_nothing_heavy(world: World, tmp_path: Path, real_embedd
     build(world.source, index, real_embedder)
     done = subprocess.run([sys.executable, "-c", SERVING_PATH, str(index)], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_answers_are_not_held_back_by_nagle(world: World) -> None:
+    async def no_delay() -> int:
+        found: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+
+        def connected(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            accepted = writer.get_extra_info("socket")
+            found.set_result(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY))
+            writer.close()
+
+        listener = _listen(Settings(index=world.index, port=0))
+        server = await asyncio.start_server(connected, sock=listener)
+        _, writer = await asyncio.open_connection("127.0.0.1", listener.getsockname()[1])
+        flag = await asyncio.wait_for(found, 10)
+        writer.close()
+        server.close()
+        return flag
+
+    assert asyncio.run(no_delay())
 
 
 def test_a_demo_and_a_taken_port_are_refused_clearly(world: World) -> None:
