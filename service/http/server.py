@@ -68,7 +68,7 @@ def run_server(settings: Settings, *, demo: bool = False) -> None:
 
 def _listen(settings: Settings) -> socket.socket:
     family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    # asyncio turns Nagle's algorithm off only where the protocol is named; with it, every answer waits 40 ms for an ACK.
+    # asyncio turns Nagle's algorithm off only where the protocol is named; with it, an answer waits 40 ms for an ACK.
     listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
