@@ -77,7 +77,7 @@ def test_articles_out_of_scope_are_no_evidence() -> None:
 
 def test_the_nearest_resolved_tickets_are_found_and_distant_ones_left_out() -> None:
     vectors = np.array([[1, 0], [0.6, 0.8], [0, 1], [0.8, 0.6]], np.float32)
-    history = ResolvedTickets(vectors, (("a.md",), ("b.md",), ("c.md",), ("c.md", "a.md")))
+    history = ResolvedTickets(vectors, (("a.md",), ("b.md",), ("c.md",), ("c.md", "a.md")), ("",) * 4)
     found = nearest_resolved(history, np.array([1, 0], np.float32))
     assert [(round(neighbour.cosine, 2), neighbour.articles) for neighbour in found] == [
         (1.0, ("a.md",)),

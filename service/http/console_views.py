@@ -164,8 +164,8 @@ def chip_views(reasons: Iterable[Reason]) -> tuple[ChipView, ...]:
         if tone == "d":
             chips.setdefault(tone, []).extend(_code_chips(reason.detail))
         elif label and tone in chips:
-            first = chips[tone][0]
-            chips[tone] = [ChipView(tone, label, f"{first.detail}; {reason.detail}")]
+            said = chips[tone][0].detail
+            chips[tone] = [ChipView(tone, label, f"{said}; {reason.detail}")]
         else:
             chips.setdefault(tone, []).append(ChipView(tone, label or _capitalised(reason.detail), reason.detail))
     first = [tone for tone in _TONES_FIRST if tone in chips]
