@@ -34,6 +34,13 @@ def operations() -> list[tuple[str, str]]:
     ]
 
 
+def _is_sound_on_the_wire(case: Case[Any]) -> bool:
+    """Whether what is unsound about a request is lost in its address: a text where a list of texts is wanted reads as
+    a list of one.
+    """
+    return isinstance((case.query or {}).get("products"), str | int | float | bool)
+
+
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return make_world(tmp_path_factory.mktemp("fuzz"))
@@ -70,8 +77,9 @@ def test_the_service_keeps_its_contract(
     @given(case=contract[path][method].as_strategy(generation_mode=mode))
     def check(case: Case[Any]) -> None:
         response = case.call(headers=headers)
-        too_large = [negative_data_rejection] if response.status_code == 413 else []  # a refusal that it does not know
-        case.validate_response(response, excluded_checks=[*MEANT, *too_large], headers=headers)
+        unknown = response.status_code == 413 or _is_sound_on_the_wire(case)
+        not_asked = [*MEANT, negative_data_rejection] if unknown else MEANT
+        case.validate_response(response, excluded_checks=not_asked, headers=headers)
         sent = str(case.as_transport_kwargs()).lower()
         leaked = [word for word in SECRETS if word.lower() in response.text.lower() and word.lower() not in sent]
         assert who == "engineer" or not leaked
