@@ -71,6 +71,7 @@ class Windows:
     Attributes:
         first, last: the units that a window goes from and to, inclusive.
         first_chunk, last_chunk: the chunks that they are in.
+        section: number of the section that it is in.
         role: place of its section's role in `ROLES`.
         plain: what a window is worth for any question: its role, and a little less for code.
         holding: for each analysed word of the article, the windows that hold it.
@@ -80,6 +81,7 @@ class Windows:
     last: Ints
     first_chunk: Ints
     last_chunk: Ints
+    section: Ints
     role: Ints
     plain: Floats
     holding: Mapping[str, Ints]
@@ -132,6 +134,8 @@ def choose_snippets(
         worth[held[best] > 0] = (1 - _SHOWN_BEFORE) * _WORDS / most
         used[role] += 1
         is_open &= (windows.last < first) | (windows.first > last)
+        # The rest of a section that is quoted already, with none of the question's words, only fills space.
+        is_open &= (windows.section != units[first].section) | held.any(axis=1)
         if used[role] >= _AT_MOST.get(ROLES[role], limit):
             is_open &= windows.role != role
     return tuple(snippets)
@@ -233,6 +237,7 @@ def _make_windows(article: Article, units: Sequence[Unit]) -> Windows:
         last=np.array([last for _, last in found], np.int64),
         first_chunk=np.array([unit.chunk for unit in starts], np.int64),
         last_chunk=np.array([units[last].chunk for _, last in found], np.int64),
+        section=np.array([unit.section for unit in starts], np.int64),
         role=np.array([ROLES.index(role) for role in roles], np.int64),
         plain=np.array(plain, np.float32),
         holding={term: np.array(numbers, np.int64) for term, numbers in holding.items()},

@@ -84,6 +84,13 @@ def test_snippets_do_not_overlap_and_stay_in_their_section() -> None:
     assert all(a[1] <= b[0] for a, b in pairwise(spans))
 
 
+def test_the_rest_of_a_quoted_section_is_not_quoted_for_its_own_sake() -> None:
+    steps = "1. Raise the memory limit. " + "Then wait and look again. " * 14 + "\n2. Files there count too.\n"
+    excerpts = _excerpts(f"# Killed\n\n## Resolution\n\n{steps}\n## Cause\n\nThe kernel ended it.\n")
+    snippets = _choose(excerpts, "memory limit")
+    assert [snippet.citation.heading_path[-1] for snippet in snippets] == ["Resolution", "Cause"]
+
+
 def test_a_line_too_long_for_a_snippet_is_cut_at_white_space() -> None:
     excerpts = _excerpts("# Log\n\n```text\n" + "token " * 400 + "\n```\n")
     (first, *_) = _choose(excerpts, "token")
