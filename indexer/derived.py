@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.articles import Article
-from indexer.chunking import Chunk, ChunkLimits, CountTokens, chunk_article, heading_text, strip_markup
-from indexer.lexical import LexicalDocument, LexicalTerms, analyze_document, product_terms
+from indexer.chunking import ChunkLimits, CountTokens, chunk_article, strip_markup
 from indexer.signatures import Signature, extract_signatures, signature_key
 from indexer.store import CHUNK_DTYPE, article_record, card_of, card_values
 from indexer.words import FIELD_COUNT, ArticleTerms, ArticleText, count_terms
@@ -31,8 +30,7 @@ class Derived:
         chunks: its rows of the chunk table, with 0 for the article's row; shape (chunks,).
         texts: what is embedded: each chunk, then the opening.
         signatures: its error signatures, sorted.
-        documents: one a chunk, for the passage-level index.
-        terms: for the article-level index.
+        terms: for the word index.
     """
 
     card: dict[str, Any]
@@ -40,7 +38,6 @@ class Derived:
     chunks: NDArray[np.void]
     texts: tuple[str, ...]
     signatures: tuple[str, ...]
-    documents: tuple[LexicalTerms, ...]
     terms: ArticleTerms
 
 
@@ -58,7 +55,6 @@ def derive_article(article: Article, limits: ChunkLimits, count_tokens: CountTok
         chunks=np.array(rows, CHUNK_DTYPE),
         texts=(*(chunk.embedding_text for chunk in chunks), opening_text(article)),
         signatures=_signatures_of(article, body),
-        documents=tuple(_documents(article, chunks)),
         terms=count_terms(_article_text(article, body)),
     )
 
@@ -78,11 +74,6 @@ def pack_derived(item: Derived) -> bytes:
         "card": item.card,
         "texts": item.texts,
         "signatures": item.signatures,
-        "documents": [
-            [document.title, document.headings, document.body, document.identifiers] for document in item.documents
-        ],
-        "audience": item.documents[0].audience,
-        "products": item.documents[0].products,
         "terms": " ".join(item.terms.terms),
         "spellings": "\n".join(item.terms.spellings),
     }
@@ -94,7 +85,6 @@ def unpack_derived(data: bytes) -> Derived:
     """What `pack_derived` packed."""
     header, record, chunks, counts = _split(data)
     values: dict[str, Any] = json.loads(header)
-    products = tuple(values["products"])
     terms = tuple(values["terms"].split(" ")) if values["terms"] else ()
     return Derived(
         card=values["card"],
@@ -102,10 +92,6 @@ def unpack_derived(data: bytes) -> Derived:
         chunks=np.frombuffer(chunks, CHUNK_DTYPE),
         texts=tuple(values["texts"]),
         signatures=tuple(values["signatures"]),
-        documents=tuple(
-            LexicalTerms(title, headings, body, names, values["audience"], products)
-            for title, headings, body, names in values["documents"]
-        ),
         terms=ArticleTerms(
             terms,
             np.frombuffer(counts, "<u4").reshape(FIELD_COUNT, len(terms)),
@@ -124,14 +110,6 @@ def _split(data: bytes) -> Iterator[bytes]:
         size = int.from_bytes(data[place : place + 4], "big")
         yield data[start : start + size]
         start += size
-
-
-def _documents(article: Article, chunks: Sequence[Chunk]) -> Iterator[LexicalTerms]:
-    products = product_terms(article.meta.products)
-    for row, chunk in enumerate(chunks):
-        headings = heading_text(article.sections[chunk.section].heading_path[1:])
-        body = strip_markup(article.source.slice(chunk.span))
-        yield analyze_document(LexicalDocument(row, article.title, headings, body, article.audience, products))
 
 
 def _article_text(article: Article, body: str) -> ArticleText:

@@ -1,4 +1,4 @@
-"""Retrieval over one index version: dense, lexical and exact evidence, gathered article by article.
+"""Retrieval over one index version: evidence from meaning, words and exact signatures, article by article.
 
 The searches run inside the scope and only propose candidates. Every candidate is then measured in full, by every
 signal, so no score depends on how deep a list happened to be cut. A fixed background sample of the visible articles is
@@ -7,7 +7,7 @@ measured along with them: it tells what an ordinary article scores for this very
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
@@ -80,6 +80,26 @@ class Signals:
 
 
 @dataclass(frozen=True, slots=True)
+class ChunkCosines:
+    """Cosines of the question with every chunk of some articles, in the corpus' geometry.
+
+    Attributes:
+        rows: the articles, ascending; shape (articles,).
+        starts: where each article's chunks begin in `values`; shape (articles + 1,).
+        values: in reading order within an article; shape (chunks,).
+    """
+
+    rows: Rows
+    starts: Rows
+    values: Scores
+
+    def of(self, row: int) -> Scores:
+        """Those of the article at `row`, which must be among `rows`."""
+        place = int(self.rows.searchsorted(row))
+        return self.values[self.starts[place] : self.starts[place + 1]]
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """The engine's answer: the same signals of the candidates and of the background, and exact matches.
 
@@ -88,7 +108,7 @@ class Evidence:
         similar_tickets: for a candidate's row, how many of the most similar resolved tickets it resolved.
         trust: 0 to 1, how far the history as a whole is to be believed; 0 without one.
         self_similarity: how much alike the corpus' articles are among themselves, as a cosine.
-        vector: the question in the corpus' geometry, for `chunk_scores`.
+        cosines: chunk by chunk, of every candidate.
         terms: those words of the question that any article holds, analysed and put right, with what each counts.
         signature_count: how many exact signatures the question has.
     """
@@ -99,23 +119,23 @@ class Evidence:
     similar_tickets: dict[int, int]
     trust: float
     self_similarity: float
-    vector: Vectors
+    cosines: ChunkCosines
     terms: dict[str, float]
     signature_count: int
 
 
 @dataclass(frozen=True, slots=True)
 class _View:
-    """One scope's share of the snapshot."""
+    """One scope's share of the snapshot. `sample`: which articles are the background, shape (articles,)."""
 
     chunks: Selection
     articles: Selection
     mask: Mask
-    sample: Rows
+    sample: Mask
 
 
 class RetrievalEngine:
-    """FAISS, tantivy and BM25F over one snapshot. Read-only and thread-safe."""
+    """FAISS and BM25F over one snapshot. Read-only and thread-safe."""
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.snapshot = snapshot
@@ -128,57 +148,52 @@ class RetrievalEngine:
 
     def search(self, query: Query) -> Evidence:
         """Evidence about every article of the scope that any search, or a similar resolved ticket, proposes."""
-        snapshot, view = self.snapshot, self._view(query.scope)
+        snapshot, view, limit = self.snapshot, self._view(query.scope), query.limit
         vector = transform(query.vector[None, :], snapshot.geometry)[0]
         weights = snapshot.words.query_weights(query.text)
         words, held = snapshot.words.scores(weights)
         tickets = snapshot.history.evidence(vector, query.as_of) if snapshot.history else None
+        hidden = [self._paths[path] for path in query.excluded if path in self._paths]
         signatures = self._signatures(query.signatures, view.mask)
-        rows: set[int] = {*signatures, *_best(words * view.mask, query.limit)}
+        proposed = np.zeros(len(view.mask), np.bool_)
+        proposed[list(signatures)] = True
+        proposed[_best(words * view.mask, limit)] = True
         if tickets is not None:
-            rows.update(_best(tickets.votes * view.mask, query.limit))
-            rows.update(_best(np.maximum(tickets.prototype, 0.0) * view.mask, query.limit))
-        # An article has several chunks among the best, so the passage searches look deeper.
-        chunks = [row for row, _ in snapshot.lexical.search(query.text, query.scope, 2 * query.limit)]
-        chunks.extend(snapshot.vectors.search(vector[None, :], view.chunks, 4 * query.limit)[0].rows.tolist())
-        rows.update(self._article_of[chunks].tolist() if chunks else ())
-        rows.update(snapshot.openings.search(vector[None, :], view.articles, query.limit)[0].rows.tolist())
-        hidden = {self._paths[path] for path in query.excluded if path in self._paths}
-        candidates = np.array(sorted(rows - hidden), np.int64)
-        background = view.sample[~np.isin(view.sample, list(hidden))] if hidden else view.sample
-        measured = np.union1d(candidates, background)
-        passages, plain, gist, likeness = self._compare(vector, self._inverse @ query.vector, measured)
-        none = np.zeros(len(measured), np.float32)
-        both = Signals(
-            rows=measured,
-            passages=passages,
-            plain=plain,
-            gist=gist,
-            opening=snapshot.openings.vectors(measured) @ vector,
-            words=words[measured],
-            held=held[measured],
-            likeness=likeness,
-            prototype=none if tickets is None else tickets.prototype[measured],
-            votes=none if tickets is None else tickets.votes[measured],
+            proposed[_best(tickets.votes * view.mask, limit)] = True
+            proposed[_best(np.maximum(tickets.prototype, 0.0) * view.mask, limit)] = True
+        # An article has several chunks among the best, so the passage search looks deeper.
+        passages = snapshot.vectors.search(vector[None, :], view.chunks, 4 * limit)[0]
+        proposed[self._article_of[passages.rows]] = True
+        proposed[snapshot.openings.search(vector[None, :], view.articles, limit)[0].rows] = True
+        proposed[hidden] = False
+        usual = view.sample.copy()
+        usual[hidden] = False
+        rows = np.flatnonzero(proposed | usual)
+        cosines, *by_chunk = self._compare(vector, self._inverse @ query.vector, rows)
+        none = np.zeros(len(rows), np.float32)
+        table = np.stack(
+            [
+                *by_chunk,
+                snapshot.openings.vectors(rows) @ vector,
+                words[rows],
+                held[rows],
+                none if tickets is None else tickets.prototype[rows],
+                none if tickets is None else tickets.votes[rows],
+            ]
         )
+        candidates = rows[proposed[rows]]
         counts = [] if tickets is None else candidates[tickets.counts[candidates] > 0].tolist()
         return Evidence(
-            candidates=_take(both, np.searchsorted(measured, candidates)),
-            background=_take(both, np.searchsorted(measured, background)),
+            candidates=_signals(candidates, table[:, proposed[rows]]),
+            background=_signals(rows[usual[rows]], table[:, usual[rows]]),
             signatures={row: found for row, found in signatures.items() if row not in hidden},
             similar_tickets={} if tickets is None else {row: int(tickets.counts[row]) for row in counts},
             trust=0.0 if tickets is None else tickets.trust,
             self_similarity=snapshot.self_similarity,
-            vector=vector,
+            cosines=cosines,
             terms=weights,
             signature_count=len(query.signatures),
         )
-
-    def chunk_scores(self, vector: Vectors, row: int) -> Scores:
-        """Cosine of `vector`, in the corpus' geometry, with each chunk of the article at `row`, in reading order."""
-        first, count = int(self._first_chunk[row]), int(self._chunk_count[row])
-        scores: Scores = self.snapshot.vectors.vectors(np.arange(first, first + count)) @ vector
-        return scores
 
     def visible(self, scope: Scope) -> Mask:
         """Which article rows the scope admits: shape (articles,)."""
@@ -190,29 +205,27 @@ class RetrievalEngine:
         count = max(2, len(self.snapshot.store.cards))
         return float(np.log(count / held) / np.log(count)) if held else 0.0
 
-    def _compare(self, vector: Vectors, raw_vector: Vectors, rows: Rows) -> tuple[Scores, Scores, Scores, Scores]:
-        """Cosines of the question with the articles at `rows`, from all chunks: passages, plain, gist, likeness.
+    def _compare(
+        self, vector: Vectors, raw_vector: Vectors, rows: Rows
+    ) -> tuple[ChunkCosines, Scores, Scores, Scores, Scores]:
+        """Cosines of the question with the articles at `rows`, from all chunks; passages, plain, gist, likeness.
 
         Args:
             vector: the question in the corpus' geometry.
             raw_vector: the question taken back through it, for cosines as the embedder has them.
         """
-        if len(rows) == 0:
-            none: Scores = np.empty(0, np.float32)
-            return none, none, none, none
         counts = self._chunk_count[rows]
-        starts = np.concatenate([[0], np.cumsum(counts)[:-1]])
-        chunks = np.repeat(self._first_chunk[rows] - starts, counts) + np.arange(int(counts.sum()))
-        cosines, raw = (self.snapshot.vectors.vectors(chunks) @ np.stack([vector, raw_vector], axis=1)).T
-        raw = raw * self.snapshot.raw_scales[chunks]
-        cells = np.repeat(np.arange(len(rows)), counts), np.arange(len(cosines)) - np.repeat(starts, counts)
-        gist = np.add.reduceat(cosines, starts) / counts / np.maximum(self.snapshot.mean_norms[rows], 1e-6)
-        return (
-            _mean_of_best(cosines, cells, (len(rows), int(counts.max()))),
-            _mean_of_best(raw, cells, (len(rows), int(counts.max()))),
-            gist.astype(np.float32),
-            np.maximum.reduceat(raw, starts).astype(np.float32),
-        )
+        starts = np.concatenate([[0], np.cumsum(counts)])
+        chunks = np.repeat(self._first_chunk[rows] - starts[:-1], counts) + np.arange(starts[-1])
+        stored = self.snapshot.vectors.vectors(chunks)
+        cosines, raw = stored @ vector, (stored @ raw_vector) * self.snapshot.raw_scales[chunks]
+        together = ChunkCosines(rows, starts, cosines)
+        if len(rows) == 0:
+            return together, cosines, cosines, cosines, cosines
+        gist = np.add.reduceat(cosines, starts[:-1]) / counts / np.maximum(self.snapshot.mean_norms[rows], 1e-6)
+        cells = np.repeat(np.arange(len(rows)), counts), np.arange(starts[-1]) - np.repeat(starts[:-1], counts)
+        passages, plain = _mean_of_best(np.stack([cosines, raw]), cells, counts)
+        return together, passages, plain, gist.astype(np.float32), np.maximum.reduceat(raw, starts[:-1])
 
     def _signatures(self, wanted: frozenset[str], mask: Mask) -> dict[int, tuple[str, ...]]:
         found: dict[int, list[str]] = {}
@@ -226,30 +239,36 @@ class RetrievalEngine:
         cards = self.snapshot.store.cards
         mask = np.fromiter((scope.admits(card.audience, card.product_set) for card in cards), np.bool_, len(cards))
         rows = np.flatnonzero(mask)
+        sample = np.zeros(len(cards), np.bool_)
         # A stride over path order: the same articles every time, from all parts of the corpus.
-        sample = rows[np.linspace(0, len(rows) - 1, min(len(rows), BACKGROUND_ARTICLES)).astype(np.int64)]
+        sample[rows[np.linspace(0, len(rows) - 1, min(len(rows), BACKGROUND_ARTICLES)).astype(np.int64)]] = True
         return _View(Selection(mask[self._article_of]), Selection(mask), mask, sample)
 
 
-def _mean_of_best(values: Scores, cells: tuple[Rows, Rows], shape: tuple[int, int]) -> Scores:
-    """The mean of the `_TOP_PASSAGES` largest values of each row, `cells` being where each value belongs."""
-    table = np.full(shape, -np.inf, np.float32)
-    table[cells] = values
-    top = min(_TOP_PASSAGES, shape[1])
-    best = -np.partition(-table, top - 1, axis=1)[:, :top]
-    kept = np.isfinite(best)
-    mean: Scores = (np.where(kept, best, 0.0).sum(axis=1) / kept.sum(axis=1)).astype(np.float32)
+def _mean_of_best(values: Scores, cells: tuple[Rows, Rows], counts: Rows) -> Scores:
+    """The mean of each article's `_TOP_PASSAGES` largest values.
+
+    Args:
+        values: shape (kinds, chunks).
+        cells: article and place in it of each chunk.
+        counts: chunks of each article, none of them 0; shape (articles,).
+    """
+    table = np.full((len(values), len(counts), max(_TOP_PASSAGES, int(counts.max()))), -np.inf, np.float32)
+    table[:, cells[0], cells[1]] = values
+    best = np.partition(table, -_TOP_PASSAGES, axis=2)[:, :, -_TOP_PASSAGES:]
+    best[np.isinf(best)] = 0.0
+    mean: Scores = best.sum(axis=2) / np.minimum(counts, _TOP_PASSAGES).astype(np.float32)
     return mean
 
 
-def _best(scores: Scores, limit: int) -> list[int]:
+def _best(scores: Scores, limit: int) -> Rows:
+    """Rows of the `limit` largest of the positive `scores`, in no order."""
     if limit >= len(scores):
-        every: list[int] = np.flatnonzero(scores > 0).tolist()
-        return every
-    top = np.argpartition(-scores, limit)[:limit]
-    found: list[int] = top[scores[top] > 0].tolist()
-    return found
+        return np.flatnonzero(scores > 0)
+    top = np.argpartition(scores, -limit)[-limit:]
+    return top[scores[top] > 0]
 
 
-def _take(signals: Signals, part: Rows) -> Signals:
-    return Signals(*(getattr(signals, field.name)[part] for field in fields(Signals)))
+def _signals(rows: Rows, table: Scores) -> Signals:
+    passages, plain, gist, likeness, opening, words, held, prototype, votes = table
+    return Signals(rows, passages, plain, gist, opening, words, held, likeness, prototype, votes)

@@ -24,17 +24,16 @@ from indexer.dense import DenseIndex, IndexType
 from indexer.embedding import Fingerprint
 from indexer.errors import IndexCorrupt, IndexMismatch, IndexNotFound
 from indexer.history import TicketHistory
-from indexer.lexical import LexicalIndex
 from indexer.source import Span
 from indexer.store import CHUNK_DTYPE, ArticleStore
 from indexer.words import WordIndex
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 CATALOG_FILES = ("catalog.jsonl", "articles.jsonl", "articles.idx")
 CHUNKS, VECTORS, OPENINGS, GEOMETRY = "chunks.bin", "vectors.faiss", "openings.faiss", "geometry.npy"
 MEAN_NORMS, RAW_SCALES, STATISTICS = "mean_norms.npy", "raw_scales.npy", "statistics.json"
-SIGNATURES, LEXICAL, WORDS = "signatures.json", "lexical", "words"
+SIGNATURES, WORDS = "signatures.json", "words"
 HISTORY, DECISION = "history", "decision.json"
 
 
@@ -132,7 +131,6 @@ class Snapshot:
         mean_norms: length of the mean of each article's chunk vectors, shape (articles,).
         raw_scales: factor of each chunk for cosines before the map, shape (chunks,); see `transform_with_scales`.
         self_similarity: how much alike the articles are; see `geometry.self_similarity`.
-        lexical: BM25 over chunks.
         words: BM25F over articles.
         history: what resolved tickets say, where the index has learned from some.
         decision: a calibrated decision model as JSON values, where a team calibrated one; only the service reads it.
@@ -149,9 +147,10 @@ class Snapshot:
         self.openings = DenseIndex(folder / OPENINGS)
         self.geometry: NDArray[np.float32] = np.load(folder / GEOMETRY, allow_pickle=False)
         self.mean_norms: NDArray[np.float32] = np.load(folder / MEAN_NORMS, allow_pickle=False)
-        self.raw_scales: NDArray[np.float32] = np.load(folder / RAW_SCALES, mmap_mode="r", allow_pickle=False)
+        self.raw_scales: NDArray[np.float32] = np.asarray(
+            np.load(folder / RAW_SCALES, mmap_mode="r", allow_pickle=False)
+        )
         self.self_similarity = float(json.loads((folder / STATISTICS).read_bytes())["self_similarity"])
-        self.lexical = LexicalIndex(folder / LEXICAL)
         self.words = WordIndex(folder / WORDS, manifest.article_count)
         paths = [card.path for card in self.store.cards]
         self.history = TicketHistory(folder / HISTORY, paths) if (folder / HISTORY).is_dir() else None

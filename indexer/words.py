@@ -1,9 +1,8 @@
 """Article-level BM25F over title, headings, summary and body: exact scores for every article, from mapped postings.
 
-tantivy scores one field at a time with a fixed k1 of 1.2. Over whole articles, whose weighted term frequencies are
-larger by the sum of the field weights, that saturates at once; scaling k1 with them is worth 0.1 nDCG@10 and more
-(docs/retrieval.md). Formula: Robertson, Zaragoza & Taylor, "Simple BM25 extension to multiple weighted fields", CIKM
-2004.
+Over whole articles weighted term frequencies are larger by the sum of the field weights, so the usual k1 of 1.2 would
+saturate at once; scaling k1 with them is worth 0.1 nDCG@10 and more (docs/retrieval.md). Formula: Robertson, Zaragoza
+& Taylor, "Simple BM25 extension to multiple weighted fields", CIKM 2004.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.lexical import analyze, surface_words
+from indexer.analysis import analyze, surface_words
 
 _WEIGHTS = {"title": 3.0, "headings": 2.0, "summary": 1.0, "body": 1.0}
 FIELD_COUNT = len(_WEIGHTS)
@@ -133,8 +132,9 @@ class WordIndex:
         self._vocabulary = {term: number for number, term in enumerate(terms) if term}
         self._starts: NDArray[np.uint64] = np.fromfile(folder / "starts.bin", "<u8")
         empty = not self._vocabulary
-        self._rows = np.empty(0, "<u4") if empty else np.memmap(folder / "rows.bin", "<u4", "r")
-        self._values = np.empty(0, "<f4") if empty else np.memmap(folder / "values.bin", "<f4", "r")
+        # As plain arrays over the mapped files: slicing a memmap itself costs several times as much.
+        self._rows = np.empty(0, "<u4") if empty else np.asarray(np.memmap(folder / "rows.bin", "<u4", "r"))
+        self._values = np.empty(0, "<f4") if empty else np.asarray(np.memmap(folder / "values.bin", "<f4", "r"))
         self._count = article_count
         lines = (folder / "spellings.txt").read_text().split("\n")
         self._spellings = dict(line.split(" ") for line in lines if line)

@@ -12,12 +12,10 @@ from indexer.dense import IndexType, build_dense
 from indexer.derived import Derived
 from indexer.embedding import Vectors
 from indexer.geometry import fit_transform, self_similarity, transform, transform_with_scales
-from indexer.lexical import LexicalWriter
 from indexer.publishing import Learned, write_learned
 from indexer.snapshot import (
     CHUNKS,
     GEOMETRY,
-    LEXICAL,
     MEAN_NORMS,
     OPENINGS,
     RAW_SCALES,
@@ -33,14 +31,13 @@ _ROWS_AT_A_TIME = 8192
 
 
 def write_texts(folder: Path, articles: Iterable[Derived], advance: Callable[[int], None]) -> None:
-    """Write store, chunk table, signatures and both word indexes for `articles`, whose order gives their rows.
+    """Write store, chunk table, signatures and word index for `articles`, whose order gives their rows.
 
     Args:
         advance: called with the number of articles done.
     """
     signatures: dict[str, list[int]] = {}
     words = WordsWriter()
-    passages = LexicalWriter(folder / LEXICAL)
     first_chunk = 0
     with StoreWriter(folder) as store, (folder / CHUNKS).open("wb") as chunks:
         for row, article in enumerate(articles):
@@ -51,13 +48,10 @@ def write_texts(folder: Path, articles: Iterable[Derived], advance: Callable[[in
             for signature in article.signatures:
                 signatures.setdefault(signature, []).append(row)
             words.add(article.terms)
-            for number, document in enumerate(article.documents, start=first_chunk):
-                passages.add(number, document)
             first_chunk += len(placed)
             advance(row + 1)
     words.write(folder / WORDS)
     (folder / SIGNATURES).write_text(json.dumps(signatures, sort_keys=True, ensure_ascii=False))
-    passages.close()
 
 
 def write_vectors(

@@ -20,11 +20,12 @@ from indexer.scope import Scope
 from indexer.snapshot import Snapshot, current_version
 from indexer.store import ArticleCard
 from service.answers import Answer, Question, Reason, Suggestion
-from service.clarifying import ask_to_separate, leading_rows
+from service.clarifying import MOST_OPTIONS, ask_to_separate, leading_rows
 from service.decision import NOTHING, DecisionModel, Features, default_decision, read_decision
 from service.evidence import Ranked, Weights, rank_articles
+from service.excerpts import Excerpts, cut_excerpts
 from service.queries import QueryViews, read_question
-from service.snippets import Excerpts, choose_snippets, cut_excerpts
+from service.snippets import choose_snippets
 
 _KEPT_EXCERPTS = 256
 """Articles kept in pieces ready to be cited: about 50 KB each."""
@@ -155,12 +156,13 @@ class Assistant:
         vector = self._embedder.embed([views.full])[0]
         query = Query(vector, views.words, views.signatures, scope, excluded=excluded, as_of=as_of)
         evidence = live.engine.search(query)
-        return views, evidence, rank_articles(evidence, live.weights, live.engine.rarity)
+        # Whether a question to the asker would help is told from the first few, however few are wanted.
+        limit = max(question.limit, MOST_OPTIONS)
+        return views, evidence, rank_articles(evidence, live.weights, live.engine.rarity, limit)
 
 
 def _suggest(live: _Live, item: Ranked, evidence: Evidence) -> Suggestion:
     card = live.engine.snapshot.store.cards[item.row]
-    closeness = live.engine.chunk_scores(evidence.vector, item.row)
     return Suggestion(
         article_id=card.article_id,
         path=card.path,
@@ -172,7 +174,7 @@ def _suggest(live: _Live, item: Ranked, evidence: Evidence) -> Suggestion:
         products=card.products,
         score=item.score,
         reasons=_reasons(item, evidence),
-        snippets=choose_snippets(live.excerpts(item.row), closeness, evidence.terms),
+        snippets=choose_snippets(live.excerpts(item.row), evidence.cosines.of(item.row), evidence.terms),
     )
 
 

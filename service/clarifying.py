@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from indexer.lexical import analyze
+from indexer.analysis import analyze
 from indexer.store import ArticleCard
 from service.evidence import Ranked
 
@@ -14,7 +14,8 @@ _CLOSE = 0.75
 _LEAST_CONFIDENCE = 0.2
 """Below it nothing fits, and a question would only pretend otherwise."""
 
-_MOST_OPTIONS = 3
+MOST_OPTIONS = 3
+"""Articles between which a question may decide."""
 
 _QUESTIONS = (
     ("products", "Which product is this about"),
@@ -27,7 +28,7 @@ def leading_rows(ranked: Sequence[Ranked], confidence: float) -> list[int]:
     """Rows of the articles between which the ranking is unsure; empty where it is sure, or where nothing fits."""
     if confidence < _LEAST_CONFIDENCE or len(ranked) < 2:
         return []
-    close = [item.row for item in ranked[:_MOST_OPTIONS] if ranked[0].score - item.score <= _CLOSE]
+    close = [item.row for item in ranked[:MOST_OPTIONS] if ranked[0].score - item.score <= _CLOSE]
     return close if len(close) > 1 else []
 
 
@@ -36,11 +37,13 @@ def ask_to_separate(text: str, leading: Sequence[ArticleCard]) -> str | None:
 
     Products are asked for first, then versions, then components. What the ticket's `text` already says is not asked.
     """
+    if len(leading) < 2:
+        return None
     said = set(analyze(text))
     for attribute, question in _QUESTIONS:
         values = [set(getattr(card, attribute)) for card in leading]
         own = [sorted(mine - set().union(*(other for other in values if other is not mine))) for mine in values]
-        if len(leading) < 2 or not all(own):
+        if not all(own):
             continue
         if any(said.issuperset(terms) for each in own for value in each if (terms := set(analyze(value)))):
             continue

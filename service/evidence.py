@@ -60,19 +60,27 @@ class Ranked:
     position: int
 
 
-def rank_articles(evidence: Evidence, weights: Weights, rarity: Callable[[str], float]) -> list[Ranked]:
+def rank_articles(
+    evidence: Evidence, weights: Weights, rarity: Callable[[str], float], limit: int | None = None
+) -> list[Ranked]:
     """Best first; ties keep path order, so a ranking is reproducible. Pure.
 
     Args:
         rarity: how telling a signature is, 0 to 1.
+        limit: how many to return at most; None for all.
     """
     found, usual = evidence.candidates, evidence.background
+    shown = np.stack([found.passages, found.plain, found.gist, found.opening, found.words])
+    ordinary = np.stack([usual.passages, usual.plain, usual.gist, usual.opening, usual.words])
+    counted = np.array(
+        [[weights.passages], [weights.plain], [weights.gist], [weights.opening], [weights.words]], np.float32
+    )
+    passages, plain, gist, opening, words = counted * standardise(shown, ordinary)
     parts: dict[str, Scores] = {
-        "passages": weights.passages * standardise(found.passages, usual.passages)
-        + weights.plain * standardise(found.plain, usual.plain),
-        "gist": weights.gist * standardise(found.gist, usual.gist),
-        "opening": weights.opening * standardise(found.opening, usual.opening),
-        "words": weights.words * standardise(found.words, usual.words),
+        "passages": passages + plain,
+        "gist": gist,
+        "opening": opening,
+        "words": words,
         "signature": weights.signature * _signature_scores(evidence, rarity),
     }
     if evidence.trust:
@@ -86,23 +94,29 @@ def rank_articles(evidence: Evidence, weights: Weights, rarity: Callable[[str], 
             int(found.rows[position]),
             float(total[position]),
             {name: float(values[position]) for name, values in parts.items()},
-            int(position),
+            position,
         )
-        for position in np.argsort(-total, kind="stable")
+        for position in np.argsort(-total, kind="stable")[:limit].tolist()
     ]
 
 
 def standardise(values: Scores, background: Scores) -> Scores:
-    """`values` in background spreads above the background mean, at most 8; zeros where the background has no spread."""
-    if len(background) < 2:
+    """`values` in background spreads above the background mean, at most 8, signal by signal.
+
+    Args:
+        values: shape (.., articles).
+        background: shape (.., background articles). Where it has no spread, or is a single article, it tells nothing:
+            the result is 0 there, or `values` themselves.
+    """
+    if background.shape[-1] < 2:
         return values
-    spread = float(background.std())
-    if spread < 1e-6:
-        return np.zeros_like(values)
-    standing: Scores = np.minimum((values - background.mean()) / np.float32(spread), _MOST_SPREADS)
-    return standing
+    spread = background.std(axis=-1, keepdims=True)
+    standing = np.minimum((values - background.mean(axis=-1, keepdims=True)) / np.maximum(spread, 1e-6), _MOST_SPREADS)
+    return np.where(spread < 1e-6, np.float32(0.0), standing)
 
 
 def _signature_scores(evidence: Evidence, rarity: Callable[[str], float]) -> Scores:
-    held = [evidence.signatures.get(int(row), ()) for row in evidence.candidates.rows]
-    return np.array([min(_MAX_SIGNATURE, sum(map(rarity, names))) for names in held], np.float32)
+    scores = np.zeros(len(evidence.candidates.rows), np.float32)
+    for row, names in evidence.signatures.items():
+        scores[np.searchsorted(evidence.candidates.rows, row)] = min(_MAX_SIGNATURE, sum(map(rarity, names)))
+    return scores

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.engine import Evidence, Signals
+from indexer.engine import ChunkCosines, Evidence, Signals
 from service.decision import NOTHING, WITH_TICKETS, DecisionModel, Features, default_decision
 from service.evidence import Ranked, Weights, rank_articles, standardise
 
@@ -29,7 +29,7 @@ def _evidence(candidates: Signals, **changes: object) -> Evidence:
         similar_tickets={},
         trust=0.0,
         self_similarity=0.4,
-        vector=np.zeros(3, np.float32),
+        cosines=ChunkCosines(candidates.rows, np.arange(len(candidates.rows) + 1), candidates.passages),
         terms={"token": 3.0, "expir": 1.0},
         signature_count=0,
     )

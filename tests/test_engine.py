@@ -51,7 +51,7 @@ def test_signals_are_of_every_candidate_and_agree_with_the_vectors(engine: Retri
     best = engine.snapshot.store.cards[int(signals.rows[int(np.argmax(signals.words))])]
     assert best.path == "auth/token-expired.md"
     position = signals.rows.tolist().index(best.row)
-    chunks = engine.chunk_scores(evidence.vector, best.row)
+    chunks = evidence.cosines.of(best.row)
     assert chunks.shape == (best.chunk_count,)
     assert signals.passages[position] == pytest.approx(np.sort(chunks)[-3:].mean(), abs=1e-5)
 
@@ -132,8 +132,6 @@ def test_no_row_outside_the_scope_from_any_search(
             assert set(found.background.rows.tolist()) <= inside
             assert found.signatures.keys() | found.similar_tickets.keys() <= inside
             of = snapshot.chunks["article"]
-            lexical = snapshot.lexical.search("token gateway mail words", other, 50)
-            assert {int(of[row]) for row, _ in lexical} == inside
             mask = np.array([int(row) in inside for row in of])
             (dense,) = snapshot.vectors.search(FakeEmbedder().embed(["token"]), Selection(mask), 50)
             assert {int(of[row]) for row in dense.rows} <= inside

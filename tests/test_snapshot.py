@@ -89,7 +89,7 @@ def test_files_that_are_missing_extra_or_shorter(index_copy: Path, change: str) 
     if change == "missing":
         file.unlink()
     elif change == "extra":
-        (folder / "lexical" / "extra").write_text("x")
+        (folder / "words" / "extra").write_text("x")
     else:
         file.write_bytes(file.read_bytes()[:-1])
     with pytest.raises(IndexCorrupt, match="kb index"):

@@ -9,13 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from indexer.analysis import analyze
 from indexer.articles import Article, parse_article
 from indexer.chunking import ChunkLimits, chunk_article
 from indexer.errors import ArticleError
-from indexer.lexical import analyze
 from service.answers import Snippet
+from service.excerpts import MAX_SNIPPET_CHARS, Excerpts, cut_excerpts
 from service.sections import SectionRole, role_of
-from service.snippets import MAX_SNIPPET_CHARS, Excerpts, choose_snippets, cut_excerpts, highlight
+from service.snippets import choose_snippets
 from tests.conftest import FakeEmbedder
 
 KNOWN_ERROR = """# Exports stop after a minute
@@ -46,8 +47,8 @@ def _excerpts(markdown: str) -> Excerpts:
 
 
 def _choose(excerpts: Excerpts, question: str, limit: int = 3) -> tuple[Snippet, ...]:
-    count = max((unit.chunk for unit in excerpts.units), default=-1) + 1
-    return choose_snippets(excerpts, np.zeros(count, np.float32), dict.fromkeys(analyze(question), 1.0), limit)
+    closeness = np.zeros(excerpts.windows.chunks.shape[1], np.float32)
+    return choose_snippets(excerpts, closeness, dict.fromkeys(analyze(question), 1.0), limit)
 
 
 def _check(article: Article, snippet: Snippet) -> None:
@@ -113,9 +114,15 @@ def test_every_snippet_of_any_text_can_be_checked(body: str, question: str) -> N
 
 
 def test_highlights_know_inflections() -> None:
-    text = "Connections refused; the connection's pool isn't open."
-    marked = [text[a:b] for a, b in highlight(text, dict.fromkeys(analyze("connection refuse"), 1.0))]
-    assert marked == ["Connections", "refused", "connection's"]
+    (first,) = _choose(
+        _excerpts("# Pool\n\nConnections refused; the connection's pool isn't open.\n"), "connection refuse"
+    )
+    assert [first.text[a:b] for a, b in first.highlights] == ["Connections", "refused", "connection's"]
+
+
+def test_a_snippet_is_the_same_however_often_it_is_cited() -> None:
+    excerpts = _excerpts(KNOWN_ERROR)
+    assert _choose(excerpts, "export")[0].citation == _choose(excerpts, "background job")[0].citation
 
 
 @pytest.mark.parametrize(

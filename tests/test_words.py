@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer.lexical import analyze
+from indexer.analysis import analyze
 from indexer.words import ArticleText, WordIndex, build_words
 
 ARTICLES = [

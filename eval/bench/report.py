@@ -257,7 +257,7 @@ def _layouts_table(layouts: Sequence[LayoutFigures], postings: PostingFigures | 
     if postings:
         lines += [
             "",
-            f"BM25 over {postings.count:,} passages of real words: built in {postings.build_s:.0f} s, "
+            f"Word index over {postings.count:,} short articles of real words: built in {postings.build_s:.0f} s, "
             f"{postings.disk_mb:.0f} MB on disk, p50 {postings.p50_ms:.2f} ms, p95 {postings.p95_ms:.2f} ms.",
         ]
     return [*lines, ""]

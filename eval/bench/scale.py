@@ -24,9 +24,7 @@ from eval.bench.corpus import around, subject_vectors
 from eval.peers.environments import PeerError
 from indexer.dense import DenseIndex, IndexType, Selection, build_dense
 from indexer.embedding import Vectors
-from indexer.lexical import LexicalDocument, LexicalIndex, build_lexical
-from indexer.metadata import Audience
-from indexer.scope import INTERNAL
+from indexer.words import ArticleText, WordIndex, build_words
 
 _DIMENSIONS = 384
 _QUESTIONS = 200
@@ -63,7 +61,7 @@ class LayoutFigures:
 
 @dataclass(frozen=True, slots=True)
 class PostingFigures:
-    """BM25 over so many passages: words of the project's articles in their own proportions."""
+    """The word index over so many short articles: words of the project's articles in their own proportions."""
 
     count: int
     build_s: float
@@ -83,7 +81,7 @@ def measure_scale(
     work_dir: Path,
     progress: Callable[[str, int, int], None],
 ) -> tuple[list[LayoutFigures], PostingFigures]:
-    """Every layout over the same `count` vectors, flat first as the yardstick, and text postings of `count` passages.
+    """Every layout over the same `count` vectors, flat first as the yardstick, and word postings of `count` passages.
 
     Raises:
         PeerError: a measuring process fails, for want of memory for instance.
@@ -125,19 +123,19 @@ def made_up_questions(count: int) -> Vectors:
 
 
 def measure_postings(count: int, texts: Sequence[str], questions: Sequence[str], folder: Path) -> PostingFigures:
-    """Index `count` passages of words drawn from `texts`, and ask `questions`."""
+    """Index `count` short articles of words drawn from `texts`, and ask `questions`."""
     import shutil
 
     shutil.rmtree(folder, ignore_errors=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     started = time.perf_counter()
-    build_lexical(folder, _documents(count, texts))
+    build_words(folder, _short_articles(count, texts))
     build_s = time.perf_counter() - started
-    index = LexicalIndex(folder)
+    index = WordIndex(folder, count)
     took = []
     for text in questions[:_QUESTIONS]:
         started = time.perf_counter()
-        index.search(text, INTERNAL, 120)
+        index.scores(index.query_weights(text))
         took.append((time.perf_counter() - started) * 1000)
     disk = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 2**20
     p50, p95 = np.percentile(took, [50, 95])
@@ -145,15 +143,14 @@ def measure_postings(count: int, texts: Sequence[str], questions: Sequence[str],
     return PostingFigures(count, build_s, disk, float(p50), float(p95))
 
 
-def _documents(count: int, texts: Sequence[str]) -> Iterator[LexicalDocument]:
+def _short_articles(count: int, texts: Sequence[str]) -> Iterator[ArticleText]:
     """Runs of words from random places of the texts, so that words come as often and as near together as they do."""
     rng = random.Random(3)  # noqa: S311 (no secret)
     words = " ".join(texts).split()
     for row in range(count):
         start = rng.randrange(max(1, len(words) - _WORDS_PER_PASSAGE))
         body = " ".join(words[start : start + _WORDS_PER_PASSAGE])
-        audience = Audience.PUBLIC if row % 3 else Audience.INTERNAL
-        yield LexicalDocument(row, body[:60], "", f"{body} item{row}", audience, ())
+        yield ArticleText(body[:60], "", "", f"{body} item{row}")
 
 
 def build_step(layout: IndexType, count: int, folder: Path) -> dict[str, float]:
