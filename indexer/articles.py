@@ -99,16 +99,16 @@ def markdown_parser() -> MarkdownIt:
 
 def find_articles(root: Path) -> list[Path]:
     """All article files below `root`, sorted by POSIX path. Hidden files and folders are passed over."""
-    return sorted(
-        (
-            path
-            for path in root.rglob("*")
-            if path.suffix.lower() in ARTICLE_SUFFIXES
-            and path.is_file()
-            and not any(part.startswith(".") for part in path.relative_to(root).parts)
-        ),
-        key=lambda path: path.relative_to(root).as_posix(),
-    )
+    found: dict[str, Path] = {}
+    for folder, below, names in os.walk(root):
+        below[:] = [name for name in below if not name.startswith(".")]
+        here = Path(folder)
+        start = "" if here == root else f"{here.relative_to(root).as_posix()}/"
+        for name in names:
+            is_article = os.path.splitext(name)[1].lower() in ARTICLE_SUFFIXES and not name.startswith(".")
+            if is_article and os.path.isfile(os.path.join(folder, name)):
+                found[start + name] = here / name
+    return [found[path] for path in sorted(found)]
 
 
 def read_article(root: Path, file: Path, default_audience: Audience = Audience.INTERNAL) -> Article:
@@ -124,7 +124,7 @@ def read_article(root: Path, file: Path, default_audience: Audience = Audience.I
 def read_source(root: Path, file: Path) -> tuple[str, bytes]:
     """The name and the bytes of `file` below `root`. Raises ArticleError if it cannot be an article."""
     path = file.relative_to(root).as_posix()
-    if not Path(os.path.realpath(file)).is_relative_to(os.path.realpath(root)):
+    if _leads_out(root, path):
         raise ArticleError(path, 1, "is a link that leads out of the folder; copy the file in instead")
     try:
         if file.stat().st_size > MAX_FILE_BYTES:
@@ -154,6 +154,16 @@ def parse_article(path: str, data: bytes, default_audience: Audience = Audience.
         source=source,
         sections=sections,
     )
+
+
+def _leads_out(root: Path, path: str) -> bool:
+    """Whether the file at `path` below `root` is a link, or in a linked folder, to somewhere outside."""
+    here = os.fspath(root)
+    for part in path.split("/"):
+        here = os.path.join(here, part)
+        if os.path.islink(here):
+            return not Path(os.path.realpath(root / path)).is_relative_to(os.path.realpath(root))
+    return False
 
 
 def plain_text(inline: str) -> str:

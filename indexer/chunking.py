@@ -103,8 +103,9 @@ def _pack(
     blocks = section.blocks
     # Between two blocks there may be text that is in neither, such as link definitions.
     starts = [blocks[0].start, *(block.end for block in blocks[:-1])]
-    gaps = count_tokens([strip_markup(text[a : block.start]) for a, block in zip(starts, blocks, strict=True)])
-    sizes = count_tokens([strip_markup(text[block.start : block.end]) for block in blocks])
+    between = [strip_markup(text[a : block.start]) for a, block in zip(starts, blocks, strict=True)]
+    counted = count_tokens([*between, *(strip_markup(text[block.start : block.end]) for block in blocks)])
+    gaps, sizes = counted[: len(blocks)], counted[len(blocks) :]
     target = min(room, target)
     start, end, used = -1, -1, 0
     for block, gap, size in zip(blocks, gaps, sizes, strict=True):

@@ -18,6 +18,8 @@ _FULL_ESTIMATE = 1000
 """Chunks from which on the shrinkage is at its least."""
 
 _SAMPLE = 50_000
+_BLOCK = 4096
+"""Vectors that are summed up in single precision."""
 
 
 def fit_transform(vectors: Vectors) -> NDArray[np.float32]:
@@ -25,8 +27,12 @@ def fit_transform(vectors: Vectors) -> NDArray[np.float32]:
     count, dimensions = vectors.shape
     if count == 0:
         return np.eye(dimensions, dtype=np.float32)
-    sample = vectors[:: max(1, count // _SAMPLE)].astype(np.float64)
-    values, basis = np.linalg.eigh(sample.T @ sample / len(sample))
+    sample = vectors[:: max(1, count // _SAMPLE)]
+    moments = np.zeros((dimensions, dimensions))
+    for start in range(0, len(sample), _BLOCK):
+        block = sample[start : start + _BLOCK]
+        moments += block.T @ block
+    values, basis = np.linalg.eigh(moments / len(sample))
     values = np.clip(values, 0.0, None)
     shrinkage = _SHRINKAGE * max(1.0, _FULL_ESTIMATE / count)
     scaled = (basis * (values + shrinkage * values.mean()) ** -0.25) @ basis.T
