@@ -105,9 +105,9 @@ def find_articles(root: Path) -> list[Path]:
         here = Path(folder)
         start = "" if here == root else f"{here.relative_to(root).as_posix()}/"
         for name in names:
-            is_article = os.path.splitext(name)[1].lower() in ARTICLE_SUFFIXES and not name.startswith(".")
-            if is_article and os.path.isfile(os.path.join(folder, name)):
-                found[start + name] = here / name
+            file = here / name
+            if file.suffix.lower() in ARTICLE_SUFFIXES and not name.startswith(".") and file.is_file():
+                found[start + name] = file
     return [found[path] for path in sorted(found)]
 
 
@@ -158,10 +158,10 @@ def parse_article(path: str, data: bytes, default_audience: Audience = Audience.
 
 def _leads_out(root: Path, path: str) -> bool:
     """Whether the file at `path` below `root` is a link, or in a linked folder, to somewhere outside."""
-    here = os.fspath(root)
+    here = root
     for part in path.split("/"):
-        here = os.path.join(here, part)
-        if os.path.islink(here):
+        here = here / part
+        if here.is_symlink():
             return not Path(os.path.realpath(root / path)).is_relative_to(os.path.realpath(root))
     return False
 
