@@ -126,7 +126,10 @@ def _pack(
 def _split(text: str, block: Block, room: int, count_tokens: CountTokens) -> Iterator[tuple[int, int]]:
     by_lines = block.kind in {"fence", "code_block", "table"}
     units = split_lines(text, block.start, block.end) if by_lines else split_sentences(text, block.start, block.end)
-    sizes = count_tokens([strip_markup(text[a:b]) for a, b in units])
+    pieces = [text[a:b] for a, b in units]
+    counted = count_tokens([*pieces, *map(strip_markup, pieces)])
+    # What is markup at the start of a piece may be none in the middle of a chunk, so the larger count holds.
+    sizes = [max(pair) for pair in zip(counted[: len(units)], counted[len(units) :], strict=True)]
     start, end, used = -1, -1, 0
     for (a, b), size in zip(units, sizes, strict=True):
         if start >= 0 and used + size > room:
@@ -160,11 +163,13 @@ def _split_words(text: str, start: int, end: int, room: int, count_tokens: Count
         sizes = count_tokens([text[a:b] for a, b in words])
     begin, stop, used = -1, -1, 0
     for (a, b), size in zip(words, sizes, strict=True):
-        if begin >= 0 and used + size > room:
+        # Pieces of one word can be more tokens together than apart.
+        together = count_tokens([text[begin:b]])[0] if a == stop else used + size
+        if begin >= 0 and together > room:
             yield begin, stop
-            begin, used = -1, 0
+            begin, together = -1, size
         if begin < 0:
             begin = a
-        stop, used = b, used + size
+        stop, used = b, together
     if begin >= 0:
         yield begin, stop

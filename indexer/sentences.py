@@ -10,6 +10,8 @@ _ABBREVIATIONS = frozenset(
 _BOUNDARY = re.compile(
     r"(?<=[.!?…。！？])[\"'”’)\]*_`]*(?:\s+|(?<=[。！？]))|\n[ \t]*\n\s*|\n(?=[ \t]*(?:[-*+]|\d{1,3}[.)])[ \t])"
 )
+_LOOK_BACK = 40
+"""Characters before a boundary that are looked at: more than any abbreviation has."""
 _LAST_WORD = re.compile(r"(\S+?)[.!?…\"'”’)\]*_`\s]*$")
 
 
@@ -23,7 +25,7 @@ def split_sentences(text: str, start: int = 0, end: int | None = None) -> list[t
     spans: list[tuple[int, int]] = []
     begin = start
     for match in _BOUNDARY.finditer(text, start, stop):
-        if "\n" not in match.group() and _is_abbreviation(text[begin : match.start()]):
+        if "\n" not in match.group() and _is_abbreviation(text[max(begin, match.start() - _LOOK_BACK) : match.start()]):
             continue
         _add(spans, text, begin, match.end())
         begin = match.end()

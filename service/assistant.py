@@ -27,8 +27,8 @@ from service.excerpts import Excerpts, cut_excerpts
 from service.queries import QueryViews, read_question
 from service.snippets import choose_snippets
 
-_KEPT_EXCERPTS = 256
-"""Articles kept in pieces ready to be cited: about 50 KB each."""
+_KEPT_EXCERPTS = 512
+"""Articles kept in pieces ready to be cited: about 25 KB each, besides the article itself."""
 
 
 @dataclass(frozen=True, slots=True)

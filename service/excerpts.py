@@ -179,16 +179,15 @@ def _cut_long(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
 
 
 def _find_words(text: str, units: Iterable[_Unit]) -> Words:
-    starts, ends, terms = array("I"), array("I"), array("I")
+    found = [
+        (match.start(), match.end(), term)
+        for unit in units
+        for match in _WORD.finditer(text, unit.start, unit.end)
+        if (term := _term_of(match.group()))
+    ]
     numbers: dict[str, int] = {}
-    for unit in units:
-        for match in _WORD.finditer(text, unit.start, unit.end):
-            term = _term_of(match.group())
-            if term:
-                starts.append(match.start())
-                ends.append(match.end())
-                terms.append(numbers.setdefault(term, len(numbers)))
-    return Words(starts, ends, terms, numbers)
+    terms = array("I", [numbers.setdefault(term, len(numbers)) for _, _, term in found])
+    return Words(array("I", [start for start, _, _ in found]), array("I", [end for _, end, _ in found]), terms, numbers)
 
 
 @lru_cache(maxsize=65_536)
