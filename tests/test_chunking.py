@@ -123,7 +123,7 @@ def test_chunks_of_any_markdown(text: str, limits: ChunkLimits, mark: bool) -> N
 
 
 @given(PIECES)
-@example(f"## Part \u00dc\n\n{'x' * 90} One word, \u6f22\u5b57\u6f22\u5b57 and \U0001f642. ## Part \u00dc\n\n")
+@example(f"## Teil \u00dc\n\n{'x' * 90} Ein Wort, \u6f22\u5b57\u6f22\u5b57 und \U0001f642. ## Teil \u00dc\n\n")
 def test_chunks_of_any_markdown_by_the_real_tokeniser(real_embedder: Embedder, text: str) -> None:
     _hold(text, ChunkLimits(64, 40), real_embedder)
 
