@@ -59,7 +59,8 @@ _CODE = re.compile(
       | [A-Z][A-Z0-9]{1,14}-?[-_][0-9]{2,6}[A-Z]?         # ORA-12154, TLS_1047
       | [A-Z]{3,12}[0-9]{3,7}                             # AADSTS700082
       | [A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+                     # ERR_CERT_AUTHORITY_INVALID
-      | (?:ERROR|Error|error)[\s:]+\#?(\d{3,6})(?=[\s:,.()]|$)   # ERROR 1045
+      | (?i:error(?:[\s_-]*(?:code|number|no\.|id))?|errno|msg|event[\s_-]*id)[\s:=(\[]+\#?
+        (\d{3,6})(?=[\s:,;.()\[\]]|$)                     # ERROR 1045, error code: 0020, Msg 1205, Event ID 4625
       | E[A-Z]{4,15}                                      # ECONNRESET
     )(?![\w-])"""
 )
