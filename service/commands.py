@@ -81,15 +81,20 @@ def serve(
     settings_file: SettingsOption = None,
 ) -> None:
     """Serve the HTTP API and the engineer's console until interrupted."""
-    from service.native_threads import prepare_process
-    from service.settings import load_settings
+    from service.serving_process import prepare_process
 
     prepare_process()
+
+    from service.opening import begin_opening
+    from service.settings import load_settings
+
     settings = load_settings(settings_file, index=index, host=host, port=port, anonymous_audience=anonymous_audience)
+
+    opened = begin_opening(settings)
 
     from service.http.server import run_server
 
-    run_server(settings, demo=demo)
+    run_server(settings, demo=demo, open_assistant=opened)
 
 
 @app.command()

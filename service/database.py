@@ -15,16 +15,13 @@ from sqlalchemy import Connection, Engine, MetaData, create_engine, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, ProgrammingError, SQLAlchemyError
 
-from indexer.errors import KBError, SettingsError
+from indexer.errors import SettingsError
+from service.stores import StateUnavailable
 
 METADATA = MetaData()
 
 _SQLITE_BUSY_MS = 5000
 _MAKING_ATTEMPTS = 10
-
-
-class StateUnavailable(KBError):
-    """The database cannot be reached or written just now."""
 
 
 class Database:

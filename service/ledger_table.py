@@ -6,7 +6,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from service.ledger import Report, Tally
+from service.deflection import Report, Tally
 
 _ROWS = (
     ("shown", "something was shown"),

@@ -13,9 +13,10 @@ from sqlalchemy import text
 from indexer.errors import NotFound
 from indexer.metadata import Audience
 from service.connectors.contract import Event, EventKind, Note, NoteLink
-from service.database import METADATA, Database, StateUnavailable
+from service.database import METADATA, Database
 from service.intake.audit import REJECTIONS_PER_MINUTE, Action, AuditTrail
 from service.intake.queue import JobState, LeaseLost, NewJob, Queue
+from service.stores import StateUnavailable
 from tests.postgres import postgres
 
 

@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from eval.cli import app as kb
 from service.database import Database
-from service.ledger import EVENTS, Event, EventKind, Ledger, Surface, Tally, count_visits
+from service.deflection import Event, EventKind, Surface, Tally, count_visits
+from service.ledger import EVENTS, Ledger
 from tests.http_world import SECRETS, World, make_world
 
 NOW = datetime(2026, 3, 31, 12, tzinfo=UTC)

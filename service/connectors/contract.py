@@ -18,8 +18,18 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
-from indexer.errors import KBError
+from indexer.errors import KBError, NotFound
 from indexer.metadata import Audience
+
+NAME_PATTERN = r"[a-z][a-z0-9-]{0,39}"
+"""What a connector may be called, in the connectors file and in its address."""
+
+
+class UnknownConnector(NotFound):
+    """No connector of that name is configured."""
+
+    def __init__(self) -> None:
+        super().__init__("no such connector is configured here")
 
 
 @dataclass(frozen=True, slots=True)

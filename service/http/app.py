@@ -8,17 +8,17 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Response
+from fastapi.telemetry import TelemetryConfig
 from starlette.routing import Route
 from starlette.staticfiles import StaticFiles
 
 from indexer.errors import KBError
-from service.database import Database
-from service.feedback import FeedbackStore
+from service import opening
 from service.http import (
     routes_articles,
     routes_console,
@@ -42,11 +42,20 @@ from service.http.reloading import Library
 from service.http.security import Gatekeeper, Sessions
 from service.http.services import Services
 from service.keys import KeyFile
-from service.ledger import Ledger
 from service.settings import Settings
+from service.stores import Stores
 
 if TYPE_CHECKING:
     from service.assistant import Assistant
+
+_NO_TELEMETRY: TelemetryConfig = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
+"""The framework's spans would hold addresses, and so questions, wherever a tracer is set up."""
 
 _API_PATHS = ("/v1", "/mcp", "/metrics", "/static")
 
@@ -57,6 +66,7 @@ def create_app(
     *,
     sessions: Sessions | None = None,
     on_failure: Callable[[KBError], None] | None = None,
+    on_ready: Callable[[], None] | None = None,
 ) -> FastAPI:
     """The app for one index.
 
@@ -64,23 +74,27 @@ def create_app(
         open_assistant: opens the assistant, in a thread; by default on `settings.index`.
         sessions: given by a caller who wants to issue one-time sign-in tokens.
         on_failure: called if the index cannot be opened at all.
+        on_ready: called in a thread when the first version answers.
     """
     metrics = Metrics()
     keys = KeyFile(settings.keys_path)
-    database = Database(settings.state_url)
+    stores = Stores(settings)
     library = Library(
-        settings.index, open_assistant or _opener(settings), metrics, settings.reload_interval_s, on_failure
+        settings.index,
+        open_assistant or partial(opening.open_assistant, settings),
+        metrics,
+        settings.reload_interval_s,
+        on_failure,
+        on_ready,
     )
     services = Services(
         settings=settings,
         library=library,
         pool=AnsweringPool(settings.answer_workers, settings.answer_queue, metrics, AnswerCache(settings.answer_cache)),
         gatekeeper=Gatekeeper(settings, keys, sessions or Sessions(settings.session_hours * 3600)),
-        database=database,
-        feedback=FeedbackStore(database),
-        ledger=Ledger(database),
+        stores=stores,
         metrics=metrics,
-        intake=RunningIntake(settings, database, library, metrics),
+        intake=RunningIntake(settings, stores, library, metrics),
     )
     app = FastAPI(
         title="Symptom KB",
@@ -93,6 +107,7 @@ def create_app(
         redoc_url=None,
         lifespan=_lifespan,
         redirect_slashes=False,
+        telemetry=_NO_TELEMETRY,
     )
     app.state.services = services
     for module in (
@@ -131,7 +146,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         with contextlib.suppress(asyncio.CancelledError):
             await task
         await asyncio.to_thread(services.pool.close)
-        services.database.close()
+        services.stores.close()
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:
@@ -157,20 +172,6 @@ class _Static(StaticFiles):
         response = super().file_response(*args, **kwargs)
         response.headers["Cache-Control"] = "no-cache"
         return response
-
-
-def _opener(settings: Settings) -> Callable[[], Assistant]:
-    def open_assistant() -> Assistant:
-        from indexer.embedding import load_embedder
-        from indexer.snapshot import Manifest, current_version
-        from service.assistant import Assistant
-        from service.batching import BatchingEmbedder
-
-        made_by = Manifest.read(settings.index / current_version(settings.index)).fingerprint
-        embedder = load_embedder(made_by.model, made_by.precision, threads=1)
-        return Assistant(settings.index, BatchingEmbedder(embedder, len(os.sched_getaffinity(0))))
-
-    return open_assistant
 
 
 def _complete_openapi(app: FastAPI) -> None:

@@ -1,76 +1,29 @@
 """`/mcp`: the MCP server over streamable HTTP, behind the same gate as everything else.
 
-Every request stands for itself: no session is kept, for any protocol version, so any process can answer it.
+Every request stands for itself: no session is kept, for any protocol version, so any process can answer it. The SDK is
+loaded by the first request: it takes 20 MB and half a second, and many services are never asked.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator
-from typing import TYPE_CHECKING, Any
+import contextvars
+from collections.abc import AsyncIterator, Callable
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from indexer.articles import Article
-from indexer.source import Span
-from service.answers import Answer, Citation, Question
-from service.http.answering import ClientGone
-from service.http.links import citation_url, links_within
 from service.http.problems import ProblemError, request_id_of
-from service.http.routes_search import ask, triage_for
-from service.http.security import Caller
 from service.http.services import Services
-from service.mcp_server import ToolRefused, make_server
-from service.mcp_tools import public_lines
-from service.triage import Triage
 
 if TYPE_CHECKING:
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
 MCP_PATH = "/mcp"
-
-
-class HttpDesk:
-    """What the holder of one request's credential may see."""
-
-    def __init__(self, services: Services, request: Request) -> None:
-        self._services = services
-        self._caller: Caller = request.scope["state"]["caller"]
-        self._base = str(request.base_url).rstrip("/")
-
-    async def ask(self, question: Question, products: list[str]) -> Answer:
-        with _told_to_caller():
-            return await ask(self._services, self._caller, question, products)
-
-    async def triage(self, question: Question, products: list[str], answer: Answer) -> Triage | None:
-        with _told_to_caller():
-            return await triage_for(self._services, self._caller, question, products, answer)
-
-    async def article(self, name: str) -> Article:
-        with _told_to_caller():
-            return self._services.library.assistant.article(name, self._caller.scope())
-
-    def visible_text(self, article: Article, span: Span) -> str:
-        if self._caller.is_internal:
-            return article.source.slice(span)
-        return public_lines(article, span, links_within(self._services.library.assistant, self._caller.scope()))
-
-    def address(self, citation: Citation) -> str:
-        return self._base + citation_url(citation)
-
-
-@contextlib.contextmanager
-def _told_to_caller() -> Iterator[None]:
-    """Problems of the service as refusals of a tool, which an assistant can read."""
-    try:
-        yield
-    except ProblemError as problem:
-        raise ToolRefused(f"{problem.kind.title}: {problem.detail}") from problem
-    except ClientGone as error:
-        raise ToolRefused("the caller hung up") from error
 
 
 class McpEndpoint:
@@ -85,26 +38,17 @@ class McpEndpoint:
     def __init__(self, services: Services, version: str) -> None:
         self._services = services
         self._version = version
-        self._manager: StreamableHTTPSessionManager | None = None
+        self._serving: _Serving | None = None
 
     @contextlib.asynccontextmanager
     async def run(self) -> AsyncIterator[None]:
         """Serve within this context; it may be entered again after it has ended."""
-        from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
-
-        server = make_server(self._desk, self._version)
-        manager = StreamableHTTPSessionManager(
-            server,
-            json_response=True,
-            stateless=True,
-            max_request_body_size=self._services.settings.max_body_bytes,
-        )
-        async with manager.run():
-            self._manager = manager
-            try:
-                yield
-            finally:
-                self._manager = None
+        self._serving = _Serving(self._make_manager)
+        try:
+            yield
+        finally:
+            serving, self._serving = self._serving, None
+            await serving.end()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         scope["route"] = self  # for the log and the metrics, as the framework does for its own routes
@@ -113,11 +57,23 @@ class McpEndpoint:
         if refusal is not None:
             await refusal(scope, receive, send)
             return
-        assert self._manager is not None, "the endpoint is not running"
-        await self._manager.handle_request(scope, receive, send)
+        assert self._serving is not None, "the endpoint is not running"
+        manager = await self._serving.manager()
+        await manager.handle_request(scope, receive, send)
 
-    def _desk(self, request: Any) -> HttpDesk:
-        return HttpDesk(self._services, request)
+    def _make_manager(self) -> StreamableHTTPSessionManager:
+        """Loads the SDK; slow, so it is called in a thread."""
+        from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+
+        from service.http.mcp_desk import HttpDesk
+        from service.mcp_server import make_server
+
+        return StreamableHTTPSessionManager(
+            make_server(lambda request: HttpDesk(self._services, request), self._version),
+            json_response=True,
+            stateless=True,
+            max_request_body_size=self._services.settings.max_body_bytes,
+        )
 
     def _refuse(self, request: Request) -> Response | None:
         """A problem for a page of a foreign origin and for what is not a POST: there are no streams to open."""
@@ -135,3 +91,41 @@ class McpEndpoint:
         parts = urlsplit(origin)
         is_own = parts.scheme == request.url.scheme and parts.netloc == request.headers.get("host", "").lower()
         return is_own or self._services.gatekeeper.keys.allows_origin(origin)
+
+
+class _Serving:
+    """The SDK's session manager, made and entered by the first request that asks for it.
+
+    The manager has to be left by the task that entered it, and no request lives that long: a task of its own does both.
+    """
+
+    def __init__(self, make: Callable[[], StreamableHTTPSessionManager]) -> None:
+        self._make = make
+        self._ended = asyncio.Event()
+        self._ready: asyncio.Future[StreamableHTTPSessionManager] | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def manager(self) -> StreamableHTTPSessionManager:
+        """The running manager. Raises what making it raised; the next request tries again."""
+        if self._ready is None or (self._ready.done() and self._ready.exception()):
+            self._ready = asyncio.get_running_loop().create_future()
+            # An empty context: the task outlives the request, whose caller must not stay known to it.
+            self._task = asyncio.create_task(self._keep(self._ready), context=contextvars.Context())
+        return await asyncio.shield(self._ready)
+
+    async def end(self) -> None:
+        """Leave the manager, if there is one."""
+        self._ended.set()
+        if self._task is not None:
+            await self._task
+
+    async def _keep(self, ready: asyncio.Future[StreamableHTTPSessionManager]) -> None:
+        try:
+            manager = await asyncio.to_thread(self._make)
+            async with manager.run():
+                ready.set_result(manager)
+                await self._ended.wait()
+        except Exception as error:
+            if ready.done():
+                raise
+            ready.set_exception(error)

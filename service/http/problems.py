@@ -17,7 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
 from indexer.errors import InputError, KBError, NotFound
-from service.database import StateUnavailable
+from service.stores import StateUnavailable
 
 TYPE_PREFIX = "urn:symptom-kb:problem:"
 MEDIA_TYPE = "application/problem+json"

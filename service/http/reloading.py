@@ -34,18 +34,21 @@ class Library:
         metrics: Metrics,
         interval_s: float,
         on_failure: Callable[[KBError], None] | None = None,
+        on_ready: Callable[[], None] | None = None,
     ) -> None:
         """
         Args:
             open_assistant: opens the live version; slow, so it is called in a thread.
             interval_s: how often to look for a new version.
             on_failure: called if the first version cannot be opened; the service will then never be ready.
+            on_ready: called in a thread when the first version answers.
         """
         self._index_dir = index_dir
         self._open = open_assistant
         self._metrics = metrics
         self._interval_s = interval_s
         self._on_failure = on_failure
+        self._on_ready = on_ready
         self._assistant: Assistant | None = None
         self._broken: tuple[str, float] = ("", 0.0)
         """Name of a version that could not be opened, and when it was last tried."""
@@ -72,6 +75,8 @@ class Library:
                 self._on_failure(error)
             return
         logger.info("serving index %s, warm after %.1f s", self._assistant.index_version, time.monotonic() - started)
+        if self._on_ready:
+            await asyncio.to_thread(self._on_ready)
         while True:
             await asyncio.sleep(self._interval_s)
             await asyncio.to_thread(self.refresh)

@@ -10,11 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from indexer.errors import NotFound
 from indexer.scope import PUBLIC
+from service.deflection import Event, EventKind, Surface
 from service.http.models import Text
 from service.http.problems import ProblemError, problem_responses
 from service.http.security import Caller
 from service.http.services import Services, caller_of, services_of
-from service.ledger import Event, EventKind, Surface
 
 router = APIRouter(prefix="/v1", tags=["deflection"])
 
@@ -125,7 +125,7 @@ def send_event(
     paths = _public_paths(services, body.articles)
     if body.articles and not paths:
         raise NotFound("none of the articles is there")
-    services.ledger.add(
+    services.stores.ledger.add(
         Event(datetime.now(UTC), body.session, body.event, body.surface, paths, body.index_version, caller.key_id)
     )
     return EventReceipt()
@@ -151,7 +151,9 @@ def get_deflection(
     if not caller.is_internal:
         raise ProblemError("forbidden", "the ledger is for the team: send a key made with --audience internal")
     response.headers["Cache-Control"] = "no-store"
-    report: dict[str, Any] = services.ledger.report(days, durable_days or services.settings.durable_days).as_dict()
+    report: dict[str, Any] = services.stores.ledger.report(
+        days, durable_days or services.settings.durable_days
+    ).as_dict()
     return DeflectionBody.model_validate(report)
 
 

@@ -4,19 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Path, Request, Response
 from pydantic import BaseModel, Field
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
 
-from indexer.errors import NotFound
-from service.connectors.contract import Event, Inbound, Note, Rejected, RejectedReason, is_public_reply
+from service.connectors.contract import (
+    NAME_PATTERN,
+    Event,
+    Inbound,
+    Note,
+    Rejected,
+    RejectedReason,
+    UnknownConnector,
+    is_public_reply,
+)
 from service.http.problems import ProblemError, problem_responses, request_id_of
 from service.http.services import Services, services_of
-from service.intake.config import NAME_PATTERN, Configured
-from service.intake.receiving import Status
+
+if TYPE_CHECKING:
+    from service.intake.config import Configured
 
 router = APIRouter(tags=["intake"])
 
@@ -80,9 +89,11 @@ async def receive_delivery(
     """Signed and shaped as the vendor documents; docs/connectors.md tells how to set it up. Answered at once."""
     intake = services.intake
     try:
-        configured = intake.receiver.find(connector)
-    except NotFound as error:
+        configured = intake.find(connector)
+    except UnknownConnector as error:
         raise ProblemError("not-found", str(error)) from error
+    from service.intake.receiving import Status
+
     request_id = request_id_of(request)
     try:
         body = await _read_body(request, services.settings.intake_max_body_bytes)

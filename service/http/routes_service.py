@@ -7,7 +7,6 @@ from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from service.feedback import Feedback
 from service.http.metrics import CONTENT_TYPE
 from service.http.models import FeedbackReceipt, FeedbackRequest, Health, Readiness, SessionBody, SessionRequest
 from service.http.problems import ProblemError, problem_responses
@@ -33,8 +32,10 @@ def send_feedback(
     caller: Annotated[Caller, Depends(caller_of)],
 ) -> FeedbackReceipt:
     """Stored with the article's path and the caller's audience; never with the question."""
+    from service.feedback import Feedback
+
     article = services.library.assistant.article(body.article, caller.scope())
-    services.feedback.add(
+    services.stores.feedback.add(
         Feedback(body.index_version, article.path, body.helpful, body.comment, caller.audience.value, caller.key_id)
     )
     services.metrics.feedback.labels(str(body.helpful).lower()).inc()

@@ -6,9 +6,10 @@ import contextlib
 import logging
 import socket
 import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import uvicorn
-from rich.console import Console
 
 from indexer.errors import KBError, SettingsError
 from indexer.metadata import Audience
@@ -17,13 +18,22 @@ from service.http.app import create_app
 from service.http.demo import Demo, address_of
 from service.http.security import Sessions
 from service.keys import KeyFile
+from service.serving_process import settle_process
 from service.settings import Settings
+
+if TYPE_CHECKING:
+    from service.assistant import Assistant
 
 _DRAIN_S = 10
 
 
-def run_server(settings: Settings, *, demo: bool = False) -> None:
+def run_server(
+    settings: Settings, *, demo: bool = False, open_assistant: Callable[[], Assistant] | None = None
+) -> None:
     """Serve until interrupted or terminated; requests under way get ten seconds to end.
+
+    Args:
+        open_assistant: as of `create_app`.
 
     Raises:
         IndexNotFound, IndexCorrupt, IndexMismatch: there is nothing that could be served.
@@ -41,7 +51,7 @@ def run_server(settings: Settings, *, demo: bool = False) -> None:
         server.should_exit = True
 
     sessions = Sessions(settings.session_hours * 3600)
-    app = create_app(settings, sessions=sessions, on_failure=give_up)
+    app = create_app(settings, open_assistant, sessions=sessions, on_failure=give_up, on_ready=settle_process)
     config = uvicorn.Config(
         app,
         access_log=False,
@@ -49,6 +59,7 @@ def run_server(settings: Settings, *, demo: bool = False) -> None:
         server_header=False,
         timeout_graceful_shutdown=_DRAIN_S,
         timeout_keep_alive=15,
+        ws="none",
     )
     server = uvicorn.Server(config)
     listener = _listen(settings)
@@ -85,19 +96,18 @@ def _listen(settings: Settings) -> socket.socket:
 
 def _greet(settings: Settings, port: int, demo: Sessions | None, help_center: Demo | None) -> None:
     address = address_of(settings.host, port)
-    out = Console(highlight=False, soft_wrap=True)
-    out.print(f"Console  {address}/")
-    out.print(f"API      {address}/v1/openapi.json")
+    print(f"Console  {address}/")
+    print(f"API      {address}/v1/openapi.json")
     if demo:
-        out.print(f"Sign in  {address}/sign-in#token={demo.issue_ticket('demo engineer')}")
-        out.print("         opens internal articles in one browser, once; this key ends with the process")
+        print(f"Sign in  {address}/sign-in#token={demo.issue_ticket('demo engineer')}")
+        print("         opens internal articles in one browser, once; this key ends with the process")
         if help_center:
-            out.print(f"Demo     {help_center.address}/")
-            out.print("         a customer's help centre with the widget; its key ends with the process, too")
+            print(f"Demo     {help_center.address}/")
+            print("         a customer's help centre with the widget; its key ends with the process, too")
     elif settings.anonymous_audience is Audience.INTERNAL:
-        out.print("Everybody on this machine sees internal articles, without a key.")
+        print("Everybody on this machine sees internal articles, without a key.")
     elif not KeyFile(settings.keys_path).all():
-        out.print("There are no keys, so public articles only: `kb keys add NAME --audience internal`, or --demo.")
+        print("There are no keys, so public articles only: `kb keys add NAME --audience internal`, or --demo.")
     sys.stdout.flush()
 
 

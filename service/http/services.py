@@ -6,15 +6,13 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
-from service.database import Database
-from service.feedback import FeedbackStore
 from service.http.answering import AnsweringPool
 from service.http.intake_running import RunningIntake
 from service.http.metrics import Metrics
 from service.http.reloading import Library
 from service.http.security import Caller, Gatekeeper
-from service.ledger import Ledger
 from service.settings import Settings
+from service.stores import Stores
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +23,7 @@ class Services:
     library: Library
     pool: AnsweringPool
     gatekeeper: Gatekeeper
-    database: Database
-    feedback: FeedbackStore
-    ledger: Ledger
+    stores: Stores
     metrics: Metrics
     intake: RunningIntake
 

@@ -18,11 +18,10 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from indexer.errors import SettingsError
-from service.connectors.contract import Connector, ConnectorConfig
+from service.connectors.contract import NAME_PATTERN, Connector, ConnectorConfig
 from service.connectors.registry import CONNECTORS, check_config
 from service.settings import LOOPBACK_HOSTS
 
-NAME_PATTERN = r"[a-z][a-z0-9-]{0,39}"
 ENV_PREFIX = "env:"
 _DOCUMENTED_ORIGINS = {
     "github": frozenset({"https://api.github.com"}),

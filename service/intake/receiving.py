@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from indexer.errors import NotFound
 from indexer.metadata import Audience
 from service.connectors.contract import (
     Event,
@@ -16,6 +15,7 @@ from service.connectors.contract import (
     Inbound,
     Rejected,
     RejectedReason,
+    UnknownConnector,
     is_public_reply,
 )
 from service.intake.audit import Action, AuditTrail
@@ -72,17 +72,17 @@ class Receiver:
         self._count = count
 
     def find(self, name: str) -> Configured:
-        """The connector with this name. Raises NotFound if none is configured."""
+        """The connector with this name. Raises UnknownConnector."""
         configured = self._connectors.get(name)
         if configured is None:
-            raise NotFound("no such connector is configured here")
+            raise UnknownConnector
         return configured
 
     def receive(self, name: str, inbound: Inbound, request_id: str = "") -> Receipt:
         """Take one delivery; what is `ACCEPTED` is on disk.
 
         Raises:
-            NotFound: no connector of that name is configured.
+            UnknownConnector: no connector of that name is configured.
             Rejected: it is not authentic, not fresh, not readable, not wanted; the audit trail says so too.
             StateUnavailable: it could not be stored; the vendor has to send it again.
         """

@@ -5,10 +5,14 @@ import subprocess
 import sys
 
 SCRIPT = """
-import os, sys
-from service.native_threads import prepare_process
+import gc, os, sys
+from service.serving_process import prepare_process, settle_process
 assert "numpy" not in sys.modules
 prepare_process()
+assert not gc.isenabled()
+settle_process()
+assert gc.isenabled()
+assert gc.get_freeze_count()
 print(os.environ["OMP_NUM_THREADS"], os.environ["TOKENIZERS_PARALLELISM"])
 """
 
@@ -27,11 +31,11 @@ def test_one_core_a_question_unless_the_operator_says_otherwise() -> None:
 
 def test_the_command_prepares_before_anything_native_is_imported() -> None:
     script = (
-        "import sys, service.native_threads\n"
+        "import sys, service.serving_process\n"
         "def stop():\n"
         "    print(sorted({'numpy', 'faiss', 'onnxruntime', 'tokenizers'} & set(sys.modules)))\n"
         "    raise SystemExit(0)\n"
-        "service.native_threads.prepare_process = stop\n"
+        "service.serving_process.prepare_process = stop\n"
         "sys.argv = ['kb', 'serve']\n"
         "from eval.cli import main\n"
         "main()\n"

@@ -1,0 +1,46 @@
+"""The assistant that the service answers with, opened beside everything else that takes time at the start."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from service.assistant import Assistant
+    from service.settings import Settings
+
+
+def open_assistant(settings: Settings) -> Assistant:
+    """The assistant on the live version, with one embedder for all threads.
+
+    Raises as Assistant, and ModelError.
+    """
+    from indexer.embedding import load_embedder
+    from indexer.snapshot import Manifest, current_version
+    from service.assistant import Assistant
+    from service.batching import BatchingEmbedder
+
+    made_by = Manifest.read(settings.index / current_version(settings.index)).fingerprint
+    embedder = load_embedder(made_by.model, made_by.precision, threads=1)
+    return Assistant(settings.index, BatchingEmbedder(embedder, len(os.sched_getaffinity(0))))
+
+
+def begin_opening(settings: Settings) -> Callable[[], Assistant]:
+    """Begin to open the assistant in a thread; the result waits for it, and returns or raises as `open_assistant`.
+
+    Loading the model and checking the index is native code, which leaves the interpreter to the imports of the web
+    framework.
+    """
+    opened: Future[Assistant] = Future()
+
+    def work() -> None:
+        try:
+            opened.set_result(open_assistant(settings))
+        except BaseException as error:  # noqa: BLE001 -- raised again where the result is asked for
+            opened.set_exception(error)
+
+    threading.Thread(target=work, name="opening").start()
+    return opened.result
