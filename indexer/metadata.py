@@ -8,12 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-
-class Audience(StrEnum):
-    """Who may see an article."""
-
-    PUBLIC = "public"
-    INTERNAL = "internal"
+from indexer.audience import Audience as Audience  # noqa: PLC0414 -- part of this schema, too
 
 
 class ArticleType(StrEnum):

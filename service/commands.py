@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from indexer.metadata import Audience
+from indexer.audience import Audience
 
 app = typer.Typer()
 keys_app = typer.Typer(no_args_is_help=True)

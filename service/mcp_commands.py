@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from indexer.metadata import Audience
+from indexer.audience import Audience
 
 app = typer.Typer()
 

@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,8 +33,11 @@ def begin_opening(settings: Settings) -> Callable[[], Assistant]:
     """Begin to open the assistant in a thread; the result waits for it, and returns or raises as `open_assistant`.
 
     Loading the model and checking the index is native code, which leaves the interpreter to the imports of the web
-    framework.
+    framework. What both import is imported here, so that no module is asked for by two threads at a time.
     """
+    for shared in ("indexer.embedding", "indexer.snapshot", "service.assistant", "service.batching"):
+        import_module(shared)
+
     opened: Future[Assistant] = Future()
 
     def work() -> None:
