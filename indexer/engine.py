@@ -7,6 +7,7 @@ measured along with them: it tells what an ordinary article scores for this very
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -148,26 +149,17 @@ class RetrievalEngine:
 
     def search(self, query: Query) -> Evidence:
         """Evidence about every article of the scope that any search, or a similar resolved ticket, proposes."""
-        snapshot, view, limit = self.snapshot, self._view(query.scope), query.limit
+        snapshot, view = self.snapshot, self._view(query.scope)
         vector = transform(query.vector[None, :], snapshot.geometry)[0]
         weights = snapshot.words.query_weights(query.text)
         words, held = snapshot.words.scores(weights)
         tickets = snapshot.history.evidence(vector, query.as_of) if snapshot.history else None
-        hidden = [self._paths[path] for path in query.excluded if path in self._paths]
         signatures = self._signatures(query.signatures, view.mask)
-        proposed = np.zeros(len(view.mask), np.bool_)
+        hidden = [self._paths[path] for path in query.excluded if path in self._paths]
+        measures = [words] if tickets is None else [words, tickets.votes, tickets.prototype]
+        proposed, usual = self._propose(view, vector, measures, query.limit), view.sample.copy()
         proposed[list(signatures)] = True
-        proposed[_best(words * view.mask, limit)] = True
-        if tickets is not None:
-            proposed[_best(tickets.votes * view.mask, limit)] = True
-            proposed[_best(np.maximum(tickets.prototype, 0.0) * view.mask, limit)] = True
-        # An article has several chunks among the best, so the passage search looks deeper.
-        passages = snapshot.vectors.search(vector[None, :], view.chunks, 4 * limit)[0]
-        proposed[self._article_of[passages.rows]] = True
-        proposed[snapshot.openings.search(vector[None, :], view.articles, limit)[0].rows] = True
-        proposed[hidden] = False
-        usual = view.sample.copy()
-        usual[hidden] = False
+        proposed[hidden] = usual[hidden] = False
         rows = np.flatnonzero(proposed | usual)
         cosines, *by_chunk = self._compare(vector, self._inverse @ query.vector, rows)
         none = np.zeros(len(rows), np.float32)
@@ -204,6 +196,17 @@ class RetrievalEngine:
         held = len(self.snapshot.signatures.get(signature, ()))
         count = max(2, len(self.snapshot.store.cards))
         return float(np.log(count / held) / np.log(count)) if held else 0.0
+
+    def _propose(self, view: _View, vector: Vectors, measures: Sequence[Scores], limit: int) -> Mask:
+        """Which articles of the view the vector searches find, or one of `measures` (of all articles) puts first."""
+        proposed = np.zeros(len(view.mask), np.bool_)
+        # An article has several chunks among the best, so the passage search looks deeper.
+        passages = self.snapshot.vectors.search(vector[None, :], view.chunks, 4 * limit)[0]
+        proposed[self._article_of[passages.rows]] = True
+        proposed[self.snapshot.openings.search(vector[None, :], view.articles, limit)[0].rows] = True
+        for measure in measures:
+            proposed[_best(np.where(view.mask, measure, 0.0), limit)] = True
+        return proposed
 
     def _compare(
         self, vector: Vectors, raw_vector: Vectors, rows: Rows
