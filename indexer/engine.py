@@ -27,6 +27,8 @@ BACKGROUND_ARTICLES = 256
 """Size of the background sample; a smaller corpus is its own background."""
 
 _TOP_PASSAGES = 3
+_WIDE = 128
+"""Chunks from which on an article is looked at by itself, so that a huge one does not make a huge table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,8 +228,7 @@ class RetrievalEngine:
         if len(rows) == 0:
             return together, cosines, cosines, cosines, cosines
         gist = np.add.reduceat(cosines, starts[:-1]) / counts / np.maximum(self.snapshot.mean_norms[rows], 1e-6)
-        cells = np.repeat(np.arange(len(rows)), counts), np.arange(starts[-1]) - np.repeat(starts[:-1], counts)
-        passages, plain = _mean_of_best(np.stack([cosines, raw]), cells, counts)
+        passages, plain = _mean_of_best(np.stack([cosines, raw]), starts[:-1], counts)
         return together, passages, plain, gist.astype(np.float32), np.maximum.reduceat(raw, starts[:-1])
 
     def _signatures(self, wanted: frozenset[str], mask: Mask) -> dict[int, tuple[str, ...]]:
@@ -248,17 +249,22 @@ class RetrievalEngine:
         return _View(Selection(mask[self._article_of]), Selection(mask), mask, sample)
 
 
-def _mean_of_best(values: Scores, cells: tuple[Rows, Rows], counts: Rows) -> Scores:
+def _mean_of_best(values: Scores, starts: Rows, counts: Rows) -> Scores:
     """The mean of each article's `_TOP_PASSAGES` largest values.
 
     Args:
         values: shape (kinds, chunks).
-        cells: article and place in it of each chunk.
-        counts: chunks of each article, none of them 0; shape (articles,).
+        starts, counts: the chunks of each article, none without; shape (articles,).
     """
-    table = np.full((len(values), len(counts), max(_TOP_PASSAGES, int(counts.max()))), -np.inf, np.float32)
-    table[:, cells[0], cells[1]] = values
+    width = min(_WIDE, max(_TOP_PASSAGES, int(counts.max())))
+    shown = np.minimum(counts, width)
+    places = np.arange(int(shown.sum())) - np.repeat(np.cumsum(shown) - shown, shown)
+    table = np.full((len(values), len(counts), width), -np.inf, np.float32)
+    table[:, np.repeat(np.arange(len(counts)), shown), places] = values[:, np.repeat(starts, shown) + places]
     best = np.partition(table, -_TOP_PASSAGES, axis=2)[:, :, -_TOP_PASSAGES:]
+    for article in np.flatnonzero(counts > width).tolist():
+        whole = values[:, starts[article] : starts[article] + counts[article]]
+        best[:, article] = np.partition(whole, -_TOP_PASSAGES, axis=1)[:, -_TOP_PASSAGES:]
     best[np.isinf(best)] = 0.0
     mean: Scores = best.sum(axis=2) / np.minimum(counts, _TOP_PASSAGES).astype(np.float32)
     return mean

@@ -56,6 +56,19 @@ def test_signals_are_of_every_candidate_and_agree_with_the_vectors(engine: Retri
     assert signals.passages[position] == pytest.approx(np.sort(chunks)[-3:].mean(), abs=1e-5)
 
 
+def test_a_huge_article_is_measured_like_any_other(small_world: Path, index_dir: Path) -> None:
+    parts = "\n\n".join(f"## Part {number}\n\nWidget number {number} stops." for number in range(300))
+    write_article(small_world, "huge.md", f"{parts}\n", title="All widgets")
+    build(small_world, index_dir)
+    engine = RetrievalEngine(Snapshot.open(index_dir))
+    evidence = engine.search(_query("widget 299 stops"))
+    for row, mean in zip(evidence.candidates.rows.tolist(), evidence.candidates.passages.tolist(), strict=True):
+        chunks = evidence.cosines.of(row)
+        assert len(chunks) == engine.snapshot.store.cards[row].chunk_count
+        assert mean == pytest.approx(np.sort(chunks)[-3:].mean(), abs=1e-5)
+    assert max(card.chunk_count for card in engine.snapshot.store.cards) == 300
+
+
 def test_public_never_sees_internal(engine: RetrievalEngine) -> None:
     text = "Gateway is down in every region: restart the gateway pods, 503"
     assert "runbooks/restart.md" in _paths(engine, engine.search(_query(text, INTERNAL)))
