@@ -157,7 +157,7 @@ def run_evaluation(
         calibrated=calibrated,
         problems=(
             *dataset.problems,
-            *_what_it_knew(assistant, learned is not None, calibrated is not None),
+            *_what_it_knew(assistant, learned, calibrated is not None),
             *(f"not indexed: {error}" for error in report.errors),
             *(f"refused: {outcome.ticket.query_id}: {outcome.refused}" for outcome in outcomes if outcome.refused),
         ),
@@ -229,12 +229,17 @@ def calibrate_first(
     return calibrated
 
 
-def _what_it_knew(assistant: Assistant, learned: bool, calibrated: bool) -> list[str]:
-    """What the index brought along from earlier, for a reader who takes the figures for those of a fresh one."""
+def _what_it_knew(assistant: Assistant, learned: LearningReport | None, calibrated: bool) -> list[str]:
+    """What a reader would not expect: that the index brought something along from earlier, or doubts its history."""
     snapshot = assistant.snapshot
     known = []
     if snapshot.history and not learned:
         known.append(f"the index had learned from {len(snapshot.history)} resolved tickets before this run")
+    if learned and learned.belief and learned.belief.factor < 1:
+        known.append(
+            f"the history counts with {learned.belief.factor:.0%} of its weight: more made its own held-out tickets "
+            "rank worse"
+        )
     if snapshot.decision and not calibrated:
         known.append("the index has a calibrated decision from before this run")
     return known

@@ -8,15 +8,18 @@ Two signals, both in closed form, so that learning takes seconds and a new ticke
   divided by how often the article is linked at all, to the power 3/4, so popular articles do not win by being popular,
   and its root is taken, so that ten tickets do not outweigh everything else.
 
-Both fade in with the amount of history: trust = tickets / (tickets + 3 articles).
+Both fade in with the amount of history: trust = belief x tickets / (tickets + 3 articles), where belief is 1 unless it
+was measured (`service.believing`): a history whose tickets resemble no earlier ones says little, however long it is.
 """
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +35,40 @@ _POPULARITY = 0.75
 _TRUST = 3.0
 
 _TICKETS, _LINKS, _NEAREST, _SUMS = "tickets.npy", "links.json", "tickets.faiss", "sums.npy"
+_BELIEF = "belief.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Belief:
+    """How far a history is to be believed, measured on its own tickets, each held out while it was asked.
+
+    Attributes:
+        factor: 0 to 1, what the trust that its size earns is multiplied by.
+        tickets: how many were asked.
+        articles: how many different articles resolved these.
+        tried: factors with the quality of the ranking that each gave (nDCG@10), ascending; the first is 0, no history.
+        measured_on: ISO date.
+    """
+
+    factor: float
+    tickets: int
+    articles: int
+    tried: tuple[tuple[float, float], ...]
+    measured_on: str
+
+    @property
+    def quality(self) -> float:
+        """What the chosen factor gave."""
+        return dict(self.tried)[self.factor]
+
+    @property
+    def quality_without(self) -> float:
+        """What the ranking without the history gave."""
+        return self.tried[0][1]
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Belief:
+        return cls(**{**values, "tried": tuple((factor, quality) for factor, quality in values["tried"])})
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +79,13 @@ class ResolvedTickets:
         vectors: the embedder's unit vectors, shape (tickets, dimensions), before the corpus' geometry.
         links: for each ticket the paths of the articles that resolved it.
         created: for each ticket its ISO date, empty if unknown.
+        belief: how far it is to be believed; None if that was not measured.
     """
 
     vectors: Vectors
     links: tuple[tuple[str, ...], ...]
     created: tuple[str, ...]
+    belief: Belief | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +116,8 @@ def write_history(
     np.save(folder / _TICKETS, tickets.vectors)
     records = [{"articles": links, "created": day} for links, day in zip(tickets.links, tickets.created, strict=True)]
     (folder / _LINKS).write_text(json.dumps(records))
+    if tickets.belief is not None:
+        (folder / _BELIEF).write_text(json.dumps(asdict(tickets.belief), indent=1))
     mapped = transform(tickets.vectors, geometry)
     build_dense(folder / _NEAREST, mapped, choose_type(IndexType.AUTO, len(mapped)))
     norms = np.linalg.norm(means, axis=1, keepdims=True)
@@ -96,6 +137,7 @@ def read_tickets(folder: Path) -> ResolvedTickets:
         np.load(folder / _TICKETS, allow_pickle=False),
         tuple(tuple(record["articles"]) for record in records),
         tuple(record["created"] for record in records),
+        _read_belief(folder),
     )
 
 
@@ -112,15 +154,32 @@ class TicketHistory:
         self._links = [[rows[path] for path in record["articles"] if path in rows] for record in records]
         self._shares = np.array([1.0 / max(1, len(record["articles"])) for record in records])
         self._resolved = self._count_resolved(range(len(records)))
-        self._everything = Selection(np.ones(len(records), np.bool_))
+        self._known = np.ones(len(records), np.bool_)
+        self._admitted = Selection(self._known)
+        belief = _read_belief(folder)
+        self._belief = 1.0 if belief is None else belief.factor
 
     def __len__(self) -> int:
-        return len(self._links)
+        return self._admitted.count
 
     @property
     def trust(self) -> float:
         """How far the whole history is to be believed, 0 to 1."""
-        return self._trust(len(self))
+        return self._belief * len(self) / (len(self) + _TRUST * max(1, len(self._sums)))
+
+    def without(self, tickets: NDArray[np.int64]) -> TicketHistory:
+        """The history as if `tickets` (places in the file, none twice) were not in it. This one is left as it is."""
+        other = copy.copy(self)
+        other._known = np.array(self._known)
+        gone = tickets[other._known[tickets]]
+        other._known[gone] = False
+        other._admitted = Selection(other._known)
+        other._sums = np.array(self._sums)
+        for ticket, vector in zip(gone.tolist(), self._nearest.vectors(gone), strict=True):
+            other._sums[self._links[ticket]] -= vector * np.float32(self._shares[ticket])
+        other._prototypes = _unit(other._sums)
+        other._resolved = self._count_resolved(np.flatnonzero(other._known).tolist())
+        return other
 
     def evidence(self, vector: Vectors, before: str = "") -> TicketEvidence:
         """Evidence for a question's `vector` (d,) in the corpus' geometry.
@@ -129,30 +188,17 @@ class TicketHistory:
             before: ISO date; only tickets that are older count, as if it were that day. Tickets without a date do not.
         """
         if before:
-            return self._evidence_before(vector, before)
-        return self._evidence(vector, self._everything, self._prototypes, self._resolved, len(self))
-
-    def _evidence_before(self, vector: Vectors, before: str) -> TicketEvidence:
-        older = (self._created != "") & (self._created < before)
-        newer = np.flatnonzero(~older)
-        sums = np.array(self._sums)
-        for ticket, known in zip(newer.tolist(), self._nearest.vectors(newer), strict=True):
-            sums[self._links[ticket]] -= known * np.float32(self._shares[ticket])
-        resolved = self._count_resolved(np.flatnonzero(older).tolist())
-        return self._evidence(vector, Selection(older), _unit(sums), resolved, int(older.sum()))
-
-    def _evidence(
-        self, vector: Vectors, admitted: Selection, prototypes: Vectors, resolved: NDArray[np.float64], count: int
-    ) -> TicketEvidence:
-        found = self._nearest.search(vector[None, :], admitted, _NEIGHBOURS)[0]
-        votes = np.zeros(len(resolved))
-        counts = np.zeros(len(resolved), np.int64)
+            older = (self._created != "") & (self._created < before)
+            return self.without(np.flatnonzero(~older)).evidence(vector)
+        found = self._nearest.search(vector[None, :], self._admitted, _NEIGHBOURS)[0]
+        votes = np.zeros(len(self._resolved))
+        counts = np.zeros(len(self._resolved), np.int64)
         for ticket, cosine in zip(found.rows.tolist(), found.scores.tolist(), strict=True):
             linked = self._links[ticket]
             votes[linked] += max(0.0, cosine) ** _POWER * self._shares[ticket]
             counts[linked] += 1
-        weighed = np.sqrt(votes / (resolved + 1) ** _POPULARITY)
-        return TicketEvidence(prototypes @ vector, weighed.astype(np.float32), counts, self._trust(count))
+        weighed = np.sqrt(votes / (self._resolved + 1) ** _POPULARITY)
+        return TicketEvidence(self._prototypes @ vector, weighed.astype(np.float32), counts, self.trust)
 
     def _count_resolved(self, tickets: Iterable[int]) -> NDArray[np.float64]:
         resolved = np.zeros(len(self._sums))
@@ -160,8 +206,10 @@ class TicketHistory:
             resolved[self._links[ticket]] += self._shares[ticket]
         return resolved
 
-    def _trust(self, tickets: int) -> float:
-        return tickets / (tickets + _TRUST * max(1, len(self._sums)))
+
+def _read_belief(folder: Path) -> Belief | None:
+    file = folder / _BELIEF
+    return Belief.from_dict(json.loads(file.read_bytes())) if file.is_file() else None
 
 
 def _unit(vectors: Vectors) -> Vectors:

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from indexer.chunking import ChunkLimits
 from indexer.dense import IndexType
 from indexer.embedding import Embedder, Vectors
 from indexer.errors import IndexBusy, IndexCorrupt, IndexMismatch, IndexNotFound
-from indexer.history import ResolvedTickets, read_tickets, write_history
+from indexer.history import ResolvedTickets, TicketHistory, read_tickets, write_history
 from indexer.snapshot import (
     DECISION,
     FORMAT_VERSION,
@@ -71,17 +72,37 @@ def publish_learned(index_dir: Path, embedder: Embedder, learned: Learned) -> tu
             if name != DECISION and not name.startswith(f"{HISTORY}/"):
                 (building / name).parent.mkdir(parents=True, exist_ok=True)
                 os.link(live.folder / name, building / name)
-        cards = live.store.cards
-        paths = [card.path for card in cards]
-        vectors = live.vectors.vectors(np.arange(len(live.chunks)))
-        means = np.add.reduceat(vectors, [card.first_chunk for card in cards])
+        paths, means = _paths_and_means(live)
         write_learned(building, learned, paths, means, live.geometry)
         old = live.manifest
-        counts = len(cards), len(live.chunks)
+        counts = len(paths), len(live.chunks)
         manifest = make_manifest(building, embedder, old.index_type, old.limits, *counts, old.inputs)
         version = publish(index_dir, building, manifest)
     linked = {path for links in learned.tickets.links for path in links} if learned.tickets else set()
     return version, tuple(sorted(linked - set(paths)))
+
+
+@contextmanager
+def try_history(index_dir: Path, embedder: Embedder, tickets: ResolvedTickets) -> Iterator[Snapshot]:
+    """The live version as it would be if it had learned from `tickets`. Nothing is published.
+
+    Raises:
+        IndexNotFound, IndexCorrupt, IndexMismatch.
+    """
+    live = Snapshot.open(index_dir)
+    check_embedder(live.manifest, embedder)
+    paths, means = _paths_and_means(live)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch) / HISTORY
+        write_history(folder, tickets, paths, means, live.geometry)
+        yield live.with_history(TicketHistory(folder, paths))
+
+
+def _paths_and_means(snapshot: Snapshot) -> tuple[list[str], Vectors]:
+    """The articles' paths, and the sums of their chunk vectors, which point where the means do."""
+    cards = snapshot.store.cards
+    vectors = snapshot.vectors.vectors(np.arange(len(snapshot.chunks)))
+    return [card.path for card in cards], np.add.reduceat(vectors, [card.first_chunk for card in cards])
 
 
 def write_learned(

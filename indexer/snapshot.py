@@ -8,6 +8,7 @@ DIR/articles.sqlite      what each article contributes, by content; only the bui
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
@@ -174,6 +175,12 @@ class Snapshot:
         manifest = Manifest.read(folder)
         check_files(folder, manifest)
         return cls(folder, manifest)
+
+    def with_history(self, history: TicketHistory | None) -> Snapshot:
+        """This version as it would answer with another history; everything else is shared."""
+        other = copy.copy(self)
+        other.history = history
+        return other
 
     def article(self, row: int) -> Article:
         """The article at `row`, read on demand and kept for a while."""

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from indexer.embedding import Embedder, Vectors
 from indexer.errors import DatasetError
-from indexer.history import ResolvedTickets
-from indexer.publishing import Learned, publish_learned
+from indexer.history import Belief, ResolvedTickets
+from indexer.publishing import Learned, publish_learned, try_history
 from service.answers import Question
-from service.queries import read_question
+from service.believing import measure_belief
+from service.queries import QueryViews, read_question
 
 _SAME_TEXT_COSINE = 0.97
 """Two tickets nearer than this say the same in the same words."""
@@ -48,12 +49,14 @@ class LearningReport:
         used: tickets that count.
         left_out: tickets left out because they repeat one of the excluded texts.
         unknown_articles: linked paths that the index does not hold; their tickets wait until it does.
+        belief: how far the history is believed, and what it was measured to be worth; None if it was not measured.
     """
 
     version: str
     used: int
     left_out: int
     unknown_articles: tuple[str, ...]
+    belief: Belief | None = None
 
 
 def read_history(file: Path) -> list[PastTicket]:
@@ -81,39 +84,56 @@ def learn(
     embedder: Embedder,
     excluded: Iterable[PastTicket] = (),
     progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+    measure: bool = True,
 ) -> LearningReport:
     """Embed `tickets` and publish an index version that learned from them, replacing what was learned before.
 
-    A calibrated decision goes too: it was made for what the index knew then.
+    How far they are believed is measured on themselves (`service.believing`). A calibrated decision goes: it was made
+    for what the index knew then.
 
     Args:
         excluded: tickets that must not be learned from, such as those of a test: left out by id, and by text where the
             wording is nearly the same.
+        measure: False believes the history as far as its size alone earns.
 
     Raises:
+        DatasetError: every ticket is excluded.
         IndexNotFound, IndexCorrupt, IndexMismatch: see Snapshot.open and check_embedder.
     """
     barred = list(excluded)
     ids = {ticket.ticket_id for ticket in barred if ticket.ticket_id}
     wanted = list(tickets)
     kept = [ticket for ticket in wanted if ticket.ticket_id not in ids]
-    vectors = _embed(kept, embedder, progress)
+    views = [_read(ticket) for ticket in kept]
+    vectors = _embed(views, embedder, progress)
     if barred and kept:
-        near = (vectors @ _embed(barred, embedder, lambda stage, done, total: None).T).max(axis=1)
+        near = (vectors @ _embed(list(map(_read, barred)), embedder).T).max(axis=1)
         fresh = near < _SAME_TEXT_COSINE
         vectors = vectors[fresh]
         kept = [ticket for ticket, is_fresh in zip(kept, fresh, strict=True) if is_fresh]
+        views = [seen for seen, is_fresh in zip(views, fresh, strict=True) if is_fresh]
     if not kept:
         raise DatasetError("nothing to learn from: every ticket of the history is among the excluded ones")
     history = ResolvedTickets(
         vectors, tuple(ticket.articles for ticket in kept), tuple(ticket.created for ticket in kept)
     )
+    if measure:
+        with try_history(index_dir, embedder, history) as snapshot:
+            history = replace(history, belief=measure_belief(snapshot, views, vectors, history.links, progress))
     version, unknown = publish_learned(index_dir, embedder, Learned(tickets=history))
-    return LearningReport(version, len(kept), len(wanted) - len(kept), unknown)
+    return LearningReport(version, len(kept), len(wanted) - len(kept), unknown, history.belief)
 
 
-def _embed(tickets: list[PastTicket], embedder: Embedder, progress: Callable[[str, int, int], None]) -> Vectors:
-    texts = [read_question(Question(ticket.text[:15_000], ticket.title[:1_000])).full for ticket in tickets]
+def _read(ticket: PastTicket) -> QueryViews:
+    return read_question(Question(ticket.text[:15_000], ticket.title[:1_000]))
+
+
+def _embed(
+    views: list[QueryViews],
+    embedder: Embedder,
+    progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
+) -> Vectors:
+    texts = [seen.full for seen in views]
     order = sorted(range(len(texts)), key=lambda index: len(texts[index]))
     out = np.empty((len(texts), embedder.fingerprint.dimensions), np.float32)
     for start in range(0, len(order), _BATCH):

@@ -7,7 +7,7 @@ import pytest
 
 from indexer.building import build_index
 from indexer.errors import IndexMismatch, IndexNotFound
-from indexer.history import ResolvedTickets, TicketHistory, read_tickets, write_history
+from indexer.history import Belief, ResolvedTickets, TicketHistory, read_tickets, write_history
 from indexer.publishing import Learned, publish_learned
 from indexer.snapshot import Snapshot
 from tests.conftest import FakeEmbedder, build
@@ -30,6 +30,30 @@ def test_a_similar_ticket_votes_for_what_resolved_it(tmp_path: Path) -> None:
     assert evidence.prototype[2] == pytest.approx(0.0)
     assert len(history) == 2
     assert evidence.trust == pytest.approx(2 / (2 + 9))
+
+
+def test_without_some_tickets_it_is_as_if_they_had_never_been(tmp_path: Path) -> None:
+    links = (("a.md",), ("b.md", "c.md"), ("b.md",))
+    vectors = AXES[[3, 3, 1]]
+    whole = _history(tmp_path / "whole", ResolvedTickets(vectors, links, ("", "", "")))
+    before = whole.evidence(AXES[3])
+    less = whole.without(np.array([1])).without(np.array([1]))
+    never = _history(tmp_path / "never", ResolvedTickets(vectors[[0, 2]], (links[0], links[2]), ("", "")))
+    for ours, theirs in ((less, never), (whole, _history(tmp_path / "x", ResolvedTickets(vectors, links, ("",) * 3)))):
+        found, wanted = ours.evidence(AXES[3]), theirs.evidence(AXES[3])
+        np.testing.assert_allclose(found.votes, wanted.votes, atol=1e-6)
+        np.testing.assert_allclose(found.prototype, wanted.prototype, atol=1e-6)
+        np.testing.assert_array_equal(found.counts, wanted.counts)
+        assert (len(ours), ours.trust) == (len(theirs), theirs.trust)
+    np.testing.assert_array_equal(whole.evidence(AXES[3]).votes, before.votes)
+
+
+def test_belief_scales_trust(tmp_path: Path) -> None:
+    belief = Belief(0.25, 40, 3, ((0.0, 0.5), (0.25, 0.6), (1.0, 0.4)), "2026-01-02")
+    history = _history(tmp_path, ResolvedTickets(AXES[[3, 1]], (("a.md",), ("b.md",)), ("", ""), belief))
+    assert history.trust == history.evidence(AXES[3]).trust == pytest.approx(0.25 * 2 / (2 + 9))
+    assert read_tickets(tmp_path / "h").belief == belief
+    assert (belief.quality, belief.quality_without) == (0.6, 0.5)
 
 
 def test_links_to_articles_that_left_are_kept_in_the_file(tmp_path: Path) -> None:
