@@ -54,9 +54,8 @@ format: install ## Put the code into the project's format
 docs: install ## Write docs/cli.md from the commands
 	$(BIN)/python -m tests.cli_page
 
-eval: install ## Measure answers on the project's own tickets, and what each signal is worth
-	$(BIN)/kb eval run eval/tickets --split test --calibrate-on dev --budget 0.05
-	$(BIN)/kb eval ablate eval/tickets
+eval: install ## Measure answers on the project's own tickets: var/eval/report/report.md
+	$(BIN)/kb eval report eval/tickets --split test --calibrate-on dev --budget 0.05
 
 bench: install ## Measure speed and memory beside txtai, Haystack and plain FAISS: half an hour
 	$(BIN)/kb eval bench

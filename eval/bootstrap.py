@@ -96,15 +96,41 @@ def auroc_interval(positives: Sequence[float], negatives: Sequence[float], paire
     Args:
         paired: `positives[i]` and `negatives[i]` are of one ticket, so both are drawn together.
     """
-    import numpy as np
-
     if not len(positives) or not len(negatives):
         return None
     wins = _wins(positives, negatives)
-    ours = _draws(len(positives), wins.size)
-    theirs = _draws(len(negatives), wins.size, SEED if paired else SEED + 1)
+    return _interval(float(wins.mean()), _resampled_share(wins, paired))
+
+
+def auroc_delta(
+    first: tuple[Sequence[float], Sequence[float]],
+    second: tuple[Sequence[float], Sequence[float]],
+    paired: bool = False,
+) -> Delta | None:
+    """AUROC of `second` minus that of `first`, each (positives, negatives) of the same tickets in the same order.
+
+    None unless there are both; `paired` as for `auroc_interval`.
+    """
+    import numpy as np
+
+    if not len(first[0]) or not len(first[1]):
+        return None
+    wins = _wins(*second) - _wins(*first)
+    means = _resampled_share(wins, paired)
+    means = np.where(np.abs(means) < 1e-12, 0.0, means)
+    ahead = float(np.mean(means > 0) + np.mean(means == 0) / 2)
+    return Delta(_interval(float(wins.mean()), means), ahead)
+
+
+def _resampled_share(wins: Floats, paired: bool) -> Floats:
+    """The mean of `wins` for every resample of its rows and of its columns; of both at once if they are paired."""
+    import numpy as np
+
+    rows, columns = wins.shape
+    ours = _draws(rows, wins.size)
+    theirs = _draws(columns, wins.size, SEED if paired else SEED + 1)
     batches = [((drawn @ wins) * other).sum(axis=1) for drawn, other in zip(ours, theirs, strict=True)]
-    return _interval(float(wins.mean()), np.concatenate(batches) / wins.size)
+    return np.concatenate(batches) / wins.size
 
 
 def _wins(positives: Sequence[float], negatives: Sequence[float]) -> Floats:

@@ -80,13 +80,21 @@ class Calibration:
         return {"model": self.model.as_dict(), "made": {**made, "on": datetime.now(UTC).date().isoformat()}}
 
 
-def collect_examples(assistant: Assistant, dataset: Dataset, progress: Progress) -> list[Example]:
-    """What the decision sees of every ticket of `dataset`."""
-    few = sum(not ticket.answerable for ticket in dataset.tickets) < _FEWEST_UNANSWERABLE
+def collect_examples(
+    assistant: Assistant, dataset: Dataset, progress: Progress, *, leave_out: bool | None = None
+) -> list[Example]:
+    """What the decision sees of every ticket of `dataset`.
+
+    Args:
+        leave_out: ask each answerable ticket once more with its articles treated as not there; None does so where
+            there are too few unanswerable tickets to learn from.
+    """
+    if leave_out is None:
+        leave_out = sum(not ticket.answerable for ticket in dataset.tickets) < _FEWEST_UNANSWERABLE
     examples = []
     for number, ticket in enumerate(dataset.tickets, start=1):
         examples.append(_example(assistant, ticket))
-        if few and ticket.answerable:
+        if leave_out and ticket.answerable:
             examples.append(_example(assistant, ticket, left_out=True))
         progress("asking", number, len(dataset.tickets))
     return examples

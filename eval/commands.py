@@ -1,4 +1,4 @@
-"""`kb eval run`, `compare`, `peers` and `bench`. Heavy imports stand inside them, so that `kb --help` is instant."""
+"""`kb eval` and its commands. Heavy imports stand inside them, so that `kb --help` is instant."""
 
 from __future__ import annotations
 
@@ -165,6 +165,62 @@ def ablate(
 
 
 @app.command()
+def report(
+    dataset: DatasetArgument,
+    *,
+    out_dir: Annotated[
+        Path, typer.Option("--out", metavar="DIR", help="Where report.md and report.json are written.")
+    ] = Path("var/eval/report"),
+    split: SplitOption = None,
+    articles: ArticlesOption = None,
+    history: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Resolved tickets to learn from first.", show_default=False)
+    ] = None,
+    calibrate_on: Annotated[
+        str | None,
+        typer.Option(
+            "--calibrate-on",
+            metavar="SPLIT",
+            help="Calibrate the decision on this split; by default dev, where there is one.",
+            show_default=False,
+        ),
+    ] = None,
+    budget: BudgetOption = 0.1,
+    limit: LimitOption = None,
+    quiet: QuietOption = False,
+) -> None:
+    """Measure a data set in every way and write one page: figures, ablations, risk-coverage curve, failures."""
+    from rich.console import Console
+
+    from eval.ablating import print_ablation
+    from eval.ablating_decision import print_decision_ablation
+    from eval.datasets import load_dataset
+    from eval.full_report import command_line, make_report, write_report
+    from eval.reporting import check_writable, print_run
+    from eval.runner import Setup
+    from indexer.progress import reporter_for
+
+    for file in ("report.md", "report.json"):
+        check_writable(out_dir / file)
+    data = load_dataset(dataset, CACHE_DIR, split, articles)
+    if calibrate_on is None and data.split != "dev" and (dataset / "qrels" / "dev.tsv").is_file():
+        calibrate_on = "dev"
+    other = load_dataset(dataset, CACHE_DIR, calibrate_on, articles) if calibrate_on else None
+    setup = Setup(cache_dir=CACHE_DIR, history=history, budget=budget)
+    command = command_line(dataset, split=data.split, articles=articles, history=history,
+                           calibrate_on=calibrate_on, budget=budget, limit=limit)  # fmt: skip
+    with reporter_for(Console(stderr=True), quiet) as progress:
+        made = make_report(data.first(limit) if limit else data, other, setup, command, progress)
+    files = write_report(made, out_dir)
+    if not quiet:
+        console = Console()
+        print_run(made.main.run, made.main.summary, console)
+        print_ablation(data, made.signals, console)
+        print_decision_ablation(made.decision, console)
+        console.print(f"written: {files[0]}, {files[1]}", highlight=False, soft_wrap=True)
+
+
+@app.command()
 def compare(
     first: Annotated[Path, typer.Argument(metavar="A.json", help="Report of the run to compare with.")],
     second: Annotated[Path, typer.Argument(metavar="B.json", help="Report of the run that may be better.")],
@@ -197,7 +253,7 @@ def peers(
     *,
     names: Annotated[
         str, typer.Option("--peers", metavar="NAMES", help="Which systems to run beside ours, with commas between.")
-    ] = "txtai,haystack,faiss",
+    ] = "txtai,haystack,lancedb,faiss",
     out_dir: Annotated[
         Path, typer.Option("--out", metavar="DIR", help="Where peers.md and peers.json are written.")
     ] = Path("var/eval/peers"),
@@ -208,20 +264,25 @@ def peers(
 ) -> None:
     """Run other retrieval systems on the same articles and tickets, each in its own environment, and compare.
 
-    The first run makes the environments below var/peers (about 1.5 GB each).
+    The first run makes the environments below var/peers (about 1.5 GB and some minutes each) and needs pip's package
+    index; later ones need no network.
     """
     from rich.console import Console
 
     from eval.datasets import load_dataset
-    from eval.peers.sidebyside import parse_peers, print_standings, run_side_by_side, write_reports
+    from eval.peers.sidebyside import parse_peers, run_side_by_side
+    from eval.peers.standings import print_standings, summarise_standings, write_reports
+    from eval.reporting import check_writable
     from indexer.progress import reporter_for
 
     chosen = parse_peers(names)
     data = load_dataset(dataset, CACHE_DIR, split, articles)
     data = data.first(limit) if limit else data
+    check_writable(out_dir / "peers.md")
     with reporter_for(Console(stderr=True), quiet) as progress:
-        standings = run_side_by_side(data, chosen, out_dir / "work", PEERS_DIR, progress)
-    files = write_reports(data, standings, out_dir)
+        result = run_side_by_side(data, chosen, out_dir / "work", PEERS_DIR, progress)
+    standings = summarise_standings(data, result)
+    files = write_reports(data, result, standings, out_dir)
     if not quiet:
-        print_standings(standings, Console())
+        print_standings(standings, result, Console())
         Console().print(f"written: {files[0]}, {files[1]}", highlight=False, soft_wrap=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from eval.bootstrap import auroc_interval, mean_interval, paired_delta, ratio_interval
+from eval.bootstrap import auroc_delta, auroc_interval, mean_interval, paired_delta, ratio_interval
 from eval.decisions import auroc
 
 
@@ -77,3 +77,20 @@ def test_auroc_groups_of_different_size() -> None:
     interval = auroc_interval([0.9, 0.8, 0.7], [0.1] * 11)
     assert interval is not None
     assert (interval.value, interval.low, interval.high) == (1.0, 1.0, 1.0)
+
+
+def test_auroc_delta_is_the_difference_and_paired() -> None:
+    first = ([0.9, 0.4, 0.6], [0.5, 0.1])
+    second = ([0.9, 0.8, 0.7], [0.5, 0.1])
+    delta = auroc_delta(first, second)
+    assert delta is not None
+    one, two = auroc_interval(*first), auroc_interval(*second)
+    assert one is not None
+    assert two is not None
+    assert delta.interval.value == pytest.approx(two.value - one.value)
+    assert delta.interval.low >= 0
+    assert delta.better_share > 0.5
+    same = auroc_delta(first, first)
+    assert same is not None
+    assert (same.interval.low, same.interval.high, same.better_share) == (0.0, 0.0, 0.5)
+    assert auroc_delta(([], [0.5]), ([], [0.5])) is None

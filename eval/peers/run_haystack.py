@@ -76,9 +76,12 @@ class Haystack:
 
     def search(self, title: str, text: str, limit: int) -> Found:
         question = question_text(title, text)
-        found = self._pipeline.run({"embedder": {"text": question}, "words": {"query": question}})
-        documents = found["joiner"]["documents"]
-        return best_per_article(((document.meta["article"], document.score) for document in documents), limit)
+        asked = {"embedder": {"text": question}, "words": {"query": question}}
+        found = self._pipeline.run(asked, include_outputs_from={"dense"})
+        chunks = ((document.meta["article"], document.score) for document in found["joiner"]["documents"])
+        near = [document.score for document in found["dense"]["documents"][:1]]
+        # What the fusion adds up are ranks, the same for any question; how near the nearest chunk is says more.
+        return Found(best_per_article(chunks, limit).ranked, max(near, default=0.0))
 
 
 if __name__ == "__main__":
