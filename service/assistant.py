@@ -18,6 +18,7 @@ from indexer.errors import NotFound
 from indexer.publishing import check_embedder
 from indexer.scope import Scope
 from indexer.snapshot import Snapshot, current_version
+from indexer.source import Span
 from indexer.store import ArticleCard
 from service.answers import Answer, Question, Reason, Suggestion
 from service.clarifying import MOST_OPTIONS, ask_to_separate, leading_rows
@@ -183,11 +184,8 @@ def _excerpts_of(snapshot: Snapshot) -> Callable[[int], Excerpts]:
 
     def cut(row: int) -> Excerpts:
         card = snapshot.store.cards[row]
-        chunks = range(card.first_chunk, card.first_chunk + card.chunk_count)
-        return cut_excerpts(
-            snapshot.article(row),
-            [(int(snapshot.chunks[chunk]["section"]), snapshot.chunk_span(chunk)) for chunk in chunks],
-        )
+        chunks = snapshot.chunks[card.first_chunk : card.first_chunk + card.chunk_count].tolist()
+        return cut_excerpts(snapshot.article(row), [(section, Span(*span)) for _, section, *span in chunks])
 
     return cut
 

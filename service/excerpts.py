@@ -28,7 +28,6 @@ ROLES = tuple(SectionRole)
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
 
 _CODE = frozenset({"fence", "code_block", "table"})
 _CODE_PENALTY = 0.5
@@ -40,36 +39,42 @@ _ROLE = {
     SectionRole.SIGHT: -1.0,
     SectionRole.REFERENCE: -3.0,
 }
-_WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
+_WORD = re.compile(r"([^\W_]+(?:['’][^\W_]+)*)")
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """Every word that is not a function word, in reading order: half-open character range and number of its term.
+    """Every word of an article that may be cited and is no function word, in reading order.
 
     Attributes:
-        numbers: of all terms of the article, in order of appearance.
+        starts, ends: half-open character ranges.
+        terms: number of the word's term.
+        numbers: of all terms, in order of appearance.
+        by_term: places of all words, those of one term together; shape (words,).
+        bounds: where the words of each term begin in `by_term`; shape (terms + 1,).
     """
 
     starts: array[int]
     ends: array[int]
     terms: array[int]
     numbers: Mapping[str, int]
+    by_term: Ints
+    bounds: Ints
 
 
 @dataclass(frozen=True, slots=True)
 class Windows:
     """For each sentence the window that goes on from it as far as a snippet may, in reading order.
 
-    Windows overlap; both their starts and their ends ascend. Arrays have the shape (windows,) unless said otherwise.
+    Windows overlap; their starts, ends, sections and chunks ascend. Arrays have the shape (windows,).
 
     Attributes:
         starts, ends: half-open character ranges.
-        sections: number of the section that it is in, ascending.
+        sections: number of the section that it is in.
         roles: place of its section's role in `ROLES`.
         plain: what it is worth for any question: its role, and a little less for code.
-        chunks: how much of it each chunk of the article has, a row adding up to 1: shape (windows, chunks).
-        holds: which term stands in which window: shape (terms, windows).
+        first_chunk, last_chunk: the chunks of the article that it touches.
+        since: for the sentence that it begins with, the first window that reaches as far.
     """
 
     starts: array[int]
@@ -77,8 +82,9 @@ class Windows:
     sections: array[int]
     roles: Ints
     plain: Floats
-    chunks: Floats
-    holds: Bools
+    first_chunk: Ints
+    last_chunk: Ints
+    since: array[int]
 
     def overlapping(self, window: int) -> slice:
         """Windows that share a character with this one."""
@@ -92,12 +98,22 @@ class Windows:
 
 @dataclass(frozen=True, slots=True)
 class Excerpts:
-    """An article in the pieces that may be cited. Thread-safe."""
+    """An article in the pieces that may be cited. Takes memory in proportion to the article. Thread-safe."""
 
     article: Article
     words: Words
     windows: Windows
     _citations: dict[int, Citation] = field(default_factory=dict, repr=False)
+
+    def holding(self, terms: Iterable[int]) -> Floats:
+        """1 where a window holds one of the numbered `terms`, else 0: shape (terms, windows)."""
+        wanted, words, windows = list(terms), self.words, self.windows
+        holds = np.zeros((len(wanted), len(windows.starts)), np.float32)
+        for row, term in zip(holds, wanted, strict=True):
+            for word in words.by_term[words.bounds[term] : words.bounds[term + 1]].tolist():
+                sentence = bisect_right(windows.starts, words.starts[word]) - 1
+                row[windows.since[sentence] : sentence + 1] = 1.0
+        return holds
 
     def snippet(self, window: int, marked: Collection[int]) -> Snippet:
         """The window as a snippet, the terms with the numbers `marked` highlighted."""
@@ -148,7 +164,7 @@ def cut_excerpts(article: Article, chunks: Sequence[tuple[int, Span]]) -> Excerp
     """
     units = list(_cut_units(article, chunks))
     words = _find_words(article.source.text, units)
-    return Excerpts(article, words, _make_windows(article, units, words, len(chunks)))
+    return Excerpts(article, words, _make_windows(article, units))
 
 
 def _cut_units(article: Article, chunks: Sequence[tuple[int, Span]]) -> Iterator[_Unit]:
@@ -178,16 +194,29 @@ def _cut_long(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
         yield start, end
 
 
-def _find_words(text: str, units: Iterable[_Unit]) -> Words:
-    found = [
-        (match.start(), match.end(), term)
-        for unit in units
-        for match in _WORD.finditer(text, unit.start, unit.end)
-        if (term := _term_of(match.group()))
-    ]
-    numbers: dict[str, int] = {}
-    terms = array("I", [numbers.setdefault(term, len(numbers)) for _, _, term in found])
-    return Words(array("I", [start for start, _, _ in found]), array("I", [end for _, end, _ in found]), terms, numbers)
+def _find_words(text: str, units: Sequence[_Unit]) -> Words:
+    """The words of all units; one that a cut goes through belongs to none."""
+    begin = units[0].start if units else 0
+    # What stands between words and the words themselves take turns, so offsets are sums of lengths.
+    pieces = _WORD.split(text[begin : units[-1].end]) if units else [""]
+    stops = begin + np.cumsum(np.fromiter(map(len, pieces), np.int64, len(pieces)))
+    starts, ends = stops[:-1:2], stops[1::2]
+    sentence = np.searchsorted(np.array([unit.start for unit in units], np.int64), starts, "right") - 1
+    inside = ends <= np.array([unit.end for unit in units], np.int64)[sentence]
+    terms = list(map(_term_of, pieces[1::2]))
+    inside &= np.fromiter(map(bool, terms), np.bool_, len(terms))
+    kept = [terms[word] for word in np.flatnonzero(inside).tolist()]
+    numbers = {term: number for number, term in enumerate(dict.fromkeys(kept))}
+    numbered = np.fromiter(map(numbers.__getitem__, kept), np.int64, len(kept))
+    bounds = np.concatenate([[0], np.cumsum(np.bincount(numbered, minlength=len(numbers)))])
+    return Words(
+        _packed(starts[inside]),
+        _packed(ends[inside]),
+        _packed(numbered),
+        numbers,
+        np.argsort(numbered, kind="stable"),
+        bounds,
+    )
 
 
 @lru_cache(maxsize=65_536)
@@ -196,24 +225,23 @@ def _term_of(word: str) -> str:
     return next(iter(analyze(word)), "")
 
 
-def _make_windows(article: Article, units: Sequence[_Unit], words: Words, chunk_count: int) -> Windows:
-    lasts = [units[last] for last in _find_lasts(units)]
+def _packed(values: Ints) -> array[int]:
+    """As an array that Python reads an element of quickly."""
+    return array("Q", values.astype(np.uint64).tobytes())
+
+
+def _make_windows(article: Article, units: Sequence[_Unit]) -> Windows:
+    lasts = list(_find_lasts(units))
     roles = [role_of(section.heading_path) for section in article.sections]
-    chunks = np.zeros((len(units), chunk_count), np.float32)
-    holds = np.zeros((len(words.numbers), len(units)), np.bool_)
-    terms = np.array(words.terms, np.int64)
-    for window, (first, last) in enumerate(zip(units, lasts, strict=True)):
-        chunks[window, first.chunk : last.chunk + 1] = 1.0 / (last.chunk + 1 - first.chunk)
-        inside = slice(bisect_left(words.starts, first.start), bisect_left(words.starts, last.end))
-        holds[terms[inside], window] = True
     return Windows(
-        starts=array("I", [unit.start for unit in units]),
-        ends=array("I", [unit.end for unit in lasts]),
-        sections=array("I", [unit.section for unit in units]),
+        starts=array("Q", [unit.start for unit in units]),
+        ends=array("Q", [units[last].end for last in lasts]),
+        sections=array("Q", [unit.section for unit in units]),
         roles=np.array([ROLES.index(roles[unit.section]) for unit in units], np.int64),
         plain=np.array([_ROLE[roles[unit.section]] - _CODE_PENALTY * unit.is_code for unit in units], np.float32),
-        chunks=chunks,
-        holds=holds,
+        first_chunk=np.array([unit.chunk for unit in units], np.int64),
+        last_chunk=np.array([units[last].chunk for last in lasts], np.int64),
+        since=array("Q", [bisect_left(lasts, sentence) for sentence in range(len(units))]),
     )
 
 

@@ -15,9 +15,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from service.answers import Snippet
-from service.excerpts import ROLES, Excerpts, Floats
+from service.excerpts import ROLES, Excerpts, Floats, Windows
 from service.sections import SectionRole
 
+_ZERO = np.zeros(1, np.float32)
 _WORDS = 2.0
 _MEANING = 0.15
 _SHOWN_BEFORE = 0.3
@@ -39,12 +40,12 @@ def choose_snippets(
     if not windows.starts:
         return ()
     terms = {numbers[term]: weight for term, weight in term_weights.items() if term in numbers}
-    holds = windows.holds[list(terms)].astype(np.float32)
+    holds = excerpts.holding(terms)
     worth = np.array(list(terms.values()), np.float32)
     held = worth @ holds
     worth *= _WORDS / (float(held.max()) or 1.0)
     less = worth * np.float32(1 - _SHOWN_BEFORE)
-    base = windows.plain + windows.chunks @ (_MEANING * _standing(closeness))
+    base = windows.plain + _MEANING * _mean_standing(windows, closeness)
     snippets: list[Snippet] = []
     used = [0] * len(ROLES)
     while len(snippets) < limit:
@@ -65,9 +66,11 @@ def choose_snippets(
     return tuple(snippets)
 
 
-def _standing(closeness: Floats) -> Floats:
-    """How close each chunk is, in spreads above the article's mean chunk."""
+def _mean_standing(windows: Windows, closeness: Floats) -> Floats:
+    """How close the chunks are that each window touches, in spreads above the article's mean chunk."""
     mean = float(closeness.sum()) / len(closeness)
     variance = float(closeness @ closeness) / len(closeness) - mean * mean
-    standing: Floats = (closeness - np.float32(mean)) / np.float32(max(variance, 1e-10) ** 0.5)
-    return standing
+    sums = np.concatenate([_ZERO, (closeness - np.float32(mean)).cumsum()])
+    count = windows.last_chunk + 1 - windows.first_chunk
+    standing = (sums[windows.last_chunk + 1] - sums[windows.first_chunk]) / count
+    return np.asarray(standing / max(variance, 1e-10) ** 0.5, np.float32)

@@ -47,7 +47,7 @@ def _excerpts(markdown: str) -> Excerpts:
 
 
 def _choose(excerpts: Excerpts, question: str, limit: int = 3) -> tuple[Snippet, ...]:
-    closeness = np.zeros(excerpts.windows.chunks.shape[1], np.float32)
+    closeness = np.zeros(int(excerpts.windows.last_chunk.max(initial=0)) + 1, np.float32)
     return choose_snippets(excerpts, closeness, dict.fromkeys(analyze(question), 1.0), limit)
 
 
@@ -148,3 +148,19 @@ def test_offsets_of_bytes(tmp_path: Path) -> None:
     source = parse_article("x.md", "# Ä\r\n\r\nÖl läuft\r\n".encode()).source
     for offset in range(len(source.text)):
         assert source.offset_of_byte(source.byte_of(offset)) == offset
+
+
+def _bytes_of(excerpts: Excerpts) -> int:
+    parts = [*(getattr(excerpts.words, name) for name in ("starts", "ends", "terms", "by_term", "bounds"))]
+    parts += [getattr(excerpts.windows, name) for name in ("starts", "ends", "since", "plain", "first_chunk")]
+    return sum(memoryview(part).nbytes for part in parts)
+
+
+def test_memory_grows_with_the_article_and_no_faster() -> None:
+    def cut(items: int) -> Excerpts:
+        lines = "\n".join(f"- Step {number}: restart worker w{number} and look." for number in range(items))
+        return _excerpts(f"# Steps\n\n## Resolution\n\n{lines}\n")
+
+    small, large = cut(200), cut(2000)
+    assert _bytes_of(large) < 11 * _bytes_of(small)
+    assert "worker w1777 " in _choose(large, "w1777")[0].text
