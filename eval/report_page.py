@@ -6,9 +6,9 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 
-from eval.bootstrap import Delta, Interval
 from eval.decisions import OperatingPoint
 from eval.full_report import FullReport, NamedRun
+from eval.markdown import bounds_cell, change_cell, figure_cell, table_lines, value_cell
 from eval.metrics import MEANINGS, MEASURES
 from eval.runner import Outcome, Run
 from eval.summary import Summary, verified_share
@@ -73,9 +73,8 @@ def _opening(report: FullReport) -> Iterator[str]:
         ("quoted lines overlap those that answer", summary.snippet_overlap),
     ]
     for name, interval in rows:
-        bounds = f"{interval.low:.3f} to {interval.high:.3f}" if interval else ""
-        yield f"| {name} | {_value(interval.value if interval else None)} | {bounds} |"
-    yield f"| citations that verify against the files | {_value(verified_share(summary))} | |"
+        yield f"| {name} | {value_cell(interval.value if interval else None)} | {bounds_cell(interval)} |"
+    yield f"| citations that verify against the files | {value_cell(verified_share(summary))} | |"
     for problem in run.problems:
         yield from ("", f"Note: {problem}.")
 
@@ -89,7 +88,7 @@ def _ranking(report: FullReport) -> Iterator[str]:
         return
 
     def figure(measure: str) -> Figure:
-        return lambda summary: _figure(summary.retrieval[measure])
+        return lambda summary: figure_cell(summary.retrieval[measure])
 
     yield from _heading("Ranking", "over answerable tickets")
     yield from _by_run(runs, [(f"{name}: {MEANINGS[name]}", figure(name)) for name in MEASURES])
@@ -99,13 +98,13 @@ def _decision(report: FullReport) -> Iterator[str]:
     kinds = sorted({kind for named in report.runs for kind in named.summary.decision.kinds})
 
     def of(name: str) -> Figure:
-        return lambda summary: _figure(getattr(summary.decision, name))
+        return lambda summary: figure_cell(getattr(summary.decision, name))
 
     def number(name: str) -> Figure:
-        return lambda summary: _value(getattr(summary.decision, name))
+        return lambda summary: value_cell(getattr(summary.decision, name))
 
     def by_kind(name: str, kind: str) -> Figure:
-        return lambda summary: _figure(getattr(summary.decision, name).get(kind))
+        return lambda summary: figure_cell(getattr(summary.decision, name).get(kind))
 
     yield from _heading("Decision", "suggesting at the threshold and above")
     rows: list[tuple[str, Figure]] = [
@@ -142,14 +141,14 @@ def _risk_coverage(named: NamedRun) -> Iterator[str]:
         if point is None:
             continue
         bar = "█" * round(point.risk * _BAR_CELLS) or "·"
-        cells = (f"{point.threshold:.2f}", f"{point.risk:.3f}", f"`{bar}`", _value(point.answerable_coverage))
-        rows.append((f"{point.coverage:.0%}", *cells, _value(point.false_suggestions)))
-    yield from _table(headings, rows)
+        cells = (f"{point.threshold:.2f}", f"{point.risk:.3f}", f"`{bar}`", value_cell(point.answerable_coverage))
+        rows.append((f"{point.coverage:.0%}", *cells, value_cell(point.false_suggestions)))
+    yield from table_lines(headings, rows)
 
 
 def _left_out(report: FullReport) -> Iterator[str]:
     def of(name: str) -> Figure:
-        return lambda summary: _figure(getattr(summary.left_out, name)) if summary.left_out else "-"
+        return lambda summary: figure_cell(getattr(summary.left_out, name)) if summary.left_out else "-"
 
     if any(named.summary.left_out for named in report.runs):
         yield from _heading("Leave-article-out", "every answerable ticket once more, its labelled articles not there")
@@ -171,8 +170,8 @@ def _quoting(report: FullReport) -> Iterator[str]:
         rows += [
             ("pairs of ticket and article with marked lines", lambda summary: str(summary.snippets_judged)),
             ("- article not among the first 10", lambda summary: str(summary.snippets_not_suggested)),
-            ("a snippet overlaps the marked lines", lambda summary: _figure(summary.snippet_overlap)),
-            ("the first snippet does", lambda summary: _figure(summary.first_snippet_overlap)),
+            ("a snippet overlaps the marked lines", lambda summary: figure_cell(summary.snippet_overlap)),
+            ("the first snippet does", lambda summary: figure_cell(summary.first_snippet_overlap)),
         ]
     yield from _heading("Citations and snippets", "")
     yield from _by_run(report.runs, rows)
@@ -187,10 +186,10 @@ def _signals(report: FullReport) -> Iterator[str]:
             "What each signal is worth", f"the ranking of {split or 'all'} without it, or with it alone"
         )
         rows = [
-            (row.name.replace("  ", "- "), _figure(row.value), f"{row.first:.3f}", *_delta(row.delta))
+            (row.name.replace("  ", "- "), figure_cell(row.value), f"{row.first:.3f}", change_cell(row.delta))
             for row in report.signals
         ]
-        yield from _table(("ranking", "nDCG@10", "Success@1", "nDCG difference", "95 % interval"), rows)
+        yield from table_lines(("ranking", "nDCG@10", "Success@1", "difference of nDCG@10"), rows)
 
 
 def _features(report: FullReport) -> Iterator[str]:
@@ -203,13 +202,13 @@ def _features(report: FullReport) -> Iterator[str]:
     headings += ["coverage", "difference", "precision", "false suggestions"] if made else []
     rows = []
     for row in report.decision:
-        cells = [row.name, _figure(row.auroc), _change(row.auroc_delta), _figure(row.left_out)]
-        cells.append(_change(row.left_out_delta))
+        cells = [row.name, figure_cell(row.auroc), change_cell(row.auroc_delta), figure_cell(row.left_out)]
+        cells.append(change_cell(row.left_out_delta))
         if made:
-            cells += [_figure(row.coverage), _change(row.coverage_delta)]
-            cells += [_figure(row.precision), _figure(row.false_suggestions)]
+            cells += [figure_cell(row.coverage), change_cell(row.coverage_delta)]
+            cells += [figure_cell(row.precision), figure_cell(row.false_suggestions)]
         rows.append(cells)
-    yield from _table(headings, rows)
+    yield from table_lines(headings, rows)
 
 
 def _failures(named: NamedRun) -> Iterator[str]:
@@ -227,7 +226,7 @@ def _failures(named: NamedRun) -> Iterator[str]:
             )
             for one in missed[:_LISTED]
         ]
-        yield from _table(("ticket", "rank of the right one", "right", "first instead", "suggested"), rows)
+        yield from table_lines(("ticket", "rank of the right one", "right", "first instead", "suggested"), rows)
         if len(missed) > _LISTED:
             yield f"and {len(missed) - _LISTED} more: see report.json"
     if wrongly:
@@ -236,7 +235,7 @@ def _failures(named: NamedRun) -> Iterator[str]:
             (one.ticket.query_id, one.ticket.kind or "", f"{one.confidence:.2f}", _first(run, one)[0])
             for one in sorted(wrongly, key=lambda one: -one.confidence)[:_LISTED]
         ]
-        yield from _table(("ticket", "kind", "confidence", "suggested"), wrong)
+        yield from table_lines(("ticket", "kind", "confidence", "suggested"), wrong)
 
 
 def _speed(report: FullReport) -> Iterator[str]:
@@ -258,18 +257,10 @@ def _heading(title: str, more: str) -> Iterator[str]:
 
 def _by_run(runs: Sequence[NamedRun], rows: Sequence[tuple[str, Figure]]) -> Iterator[str]:
     """A table with a column for each run."""
-    yield from _table(
+    yield from table_lines(
         ["", *(named.name for named in runs)],
         [(name, *(figure(named.summary) for named in runs)) for name, figure in rows],
     )
-
-
-def _table(headings: Cells, rows: Sequence[Cells]) -> Iterator[str]:
-    yield f"| {' | '.join(headings)} |"
-    yield f"|{'---|' * len(headings)}"
-    for cells in rows:
-        escaped = [cell.replace("|", "\\|") for cell in cells]
-        yield f"| {' | '.join(escaped)} |"
 
 
 def _point_at(curve: Sequence[OperatingPoint], share: float) -> OperatingPoint | None:
@@ -289,23 +280,3 @@ def _first(run: Run, outcome: Outcome) -> tuple[str, str]:
 
 def _names(run: Run, paths: Sequence[str]) -> str:
     return ", ".join(run.dataset.document_id(path) for path in paths)
-
-
-def _figure(interval: Interval | None) -> str:
-    return "-" if interval is None else f"{interval.value:.3f} ({interval.low:.3f} to {interval.high:.3f})"
-
-
-def _delta(delta: Delta | None) -> tuple[str, str]:
-    if delta is None:
-        return "", ""
-    found = delta.interval
-    return f"{found.value:+.3f}", f"{found.low:+.3f} to {found.high:+.3f}"
-
-
-def _change(delta: Delta | None) -> str:
-    value, interval = _delta(delta)
-    return f"{value} ({interval})" if value else ""
-
-
-def _value(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"

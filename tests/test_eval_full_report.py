@@ -55,6 +55,12 @@ def _rows(page: str, heading: str) -> dict[str, list[str]]:
     return {row[0]: row[1:] for row in cells}
 
 
+@pytest.fixture(autouse=True)
+def _few_resamples(monkeypatch: pytest.MonkeyPatch) -> None:
+    """How an interval comes about is tested elsewhere; here are hundreds of them."""
+    monkeypatch.setattr("eval.bootstrap.RESAMPLES", 200)
+
+
 @pytest.fixture
 def splits(small_world: Path) -> Path:
     return _write_splits(small_world.parent)

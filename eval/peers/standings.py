@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eval.bootstrap import Delta, Interval, auroc_interval, mean_interval, paired_delta
+from eval.markdown import change_cell, figure_cell, table_lines, value_cell
 from eval.metrics import score_rankings
 from eval.peers.sidebyside import OURS, PEERS, SideBySide
 from eval.reporting import write_json, write_text
@@ -141,7 +142,7 @@ def markdown_report(dataset: Dataset, run: SideBySide, standings: Sequence[Stand
         "",
         "## Quality, with 95 % intervals",
         "",
-        *_table(quality, [_quality_cells(standing, bounds=True) for standing in standings]),
+        *table_lines(quality, [_quality_cells(standing, bounds=True) for standing in standings]),
         "",
         "## Speed",
         "",
@@ -149,7 +150,7 @@ def markdown_report(dataset: Dataset, run: SideBySide, standings: Sequence[Stand
         f"trust processor times. In brackets: the multiple of ours. The peers index {run.chunks} ready-made chunks; "
         "ours reads, parses and chunks by itself, and its answers include cited snippets and the decision.",
         "",
-        *_table(speed, [_speed_cells(standing, first) for standing in standings]),
+        *table_lines(speed, [_speed_cells(standing, first) for standing in standings]),
     ]
     return "\n".join(lines) + "\n"
 
@@ -205,10 +206,12 @@ def name_of(standing: Standing) -> str:
 
 
 def _quality_cells(standing: Standing, *, bounds: bool) -> list[str]:
-    delta = standing.ndcg_behind and standing.ndcg_behind.interval
-    means = [_figure(interval, bounds) for interval in standing.quality.values()] or ["-"] * len(SHOWN)
-    behind = f"{delta.value:+.3f} ({delta.low:+.3f} to {delta.high:+.3f})" if delta else ""
-    return [name_of(standing), *means, behind, _figure(standing.auroc, bounds)]
+    shown = [standing.quality.get(measure) for measure in SHOWN]
+    *means, auroc = (
+        figure_cell(interval) if bounds else value_cell(interval.value if interval else None)
+        for interval in (*shown, standing.auroc)
+    )
+    return [name_of(standing), *means, change_cell(standing.ndcg_behind), auroc]
 
 
 def _speed_cells(standing: Standing, ours: Standing) -> list[str]:
@@ -218,13 +221,3 @@ def _speed_cells(standing: Standing, ours: Standing) -> list[str]:
         multiple = "" if standing is ours or not base else f" (×{value / base:.1f})"
         cells.append(f"{value:.{digits}f} {unit}{multiple}")
     return cells
-
-
-def _figure(interval: Interval | None, bounds: bool) -> str:
-    if interval is None:
-        return "-"
-    return f"{interval.value:.3f}{f' ({interval.low:.3f} to {interval.high:.3f})' if bounds else ''}"
-
-
-def _table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
-    return [f"| {' | '.join(cells)} |" for cells in (headings, ["---"] * len(headings), *rows)]
