@@ -13,7 +13,7 @@ _M_ARENA_MAX, _M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD = -8, -3, -1
 """glibc's numbers of mallopt's parameters, from malloc.h."""
 
 _ARENAS = 2
-_LARGE_BYTES = 256 * 1024
+_LARGE_BYTES = 4 * 1024 * 1024
 """Blocks from here on are pages of their own, which go back when they are freed. Left to itself glibc raises the limit
 to what was freed last, up to 32 MB, and keeps the holes."""
 

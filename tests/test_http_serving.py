@@ -113,6 +113,7 @@ def test_a_broken_version_is_not_served_and_the_next_good_one_is(
         write_article(world.source, "api/second.md", title="A second article about nothing")
         broken = build(world.source, world.index).version
         for file in (world.index / broken).glob("*.bin"):
+            file.unlink()  # a mapped file cut short would end this process, had the service taken it up already
             file.write_bytes(b"flipped")
         wait_for(lambda: "is not served" in caplog.text or client.get("/v1/ready").json()["index_version"] == broken)
         if "is not served" in caplog.text:
@@ -252,6 +253,28 @@ def test_serving_imports_nothing_before_its_use(world: World, tmp_path: Path, re
     command = [sys.executable, "-c", SERVING_PATH, str(index), *HEAVY, *UNUSED]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_cached_answer_needs_no_thread(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    with world.client() as client:
+        first = client.get("/v1/search", params={"q": "401 invalid_token"})
+
+        def refuse(*_: object, **__: object) -> None:
+            raise AssertionError("a thread was asked for")
+
+        monkeypatch.setattr("fastapi.dependencies.utils.run_in_threadpool", refuse)
+        monkeypatch.setattr("fastapi.routing.run_in_threadpool", refuse)
+        monkeypatch.setattr(client.app.state.services.pool._executor, "submit", refuse)  # type: ignore[attr-defined]
+        again = client.get("/v1/search", params={"q": "401 invalid_token"})
+    assert again.status_code == 200
+    assert again.json() == first.json()
+
+
+def test_no_tracer_sees_a_question(world: World) -> None:
+    """The framework would put the whole address into a span."""
+    app = world.app()
+    assert not app._native_telemetry.enabled()
+    assert {name for name in ("tracing", "metrics", "logs", "auto_configure") if app._telemetry[name]} == set()
 
 
 def test_answers_are_not_held_back_by_nagle(world: World) -> None:

@@ -119,7 +119,8 @@ def create_app(
         routes_widget,
         routes_console,
     ):
-        app.include_router(module.router)
+        # Not `include_router`: it builds every route once more, when the first request comes.
+        app.router.routes.extend(module.router.routes)
     app.state.mcp = McpEndpoint(services, app.version)
     app.router.routes.append(Route(MCP_PATH, app.state.mcp, include_in_schema=False))
     app.mount("/static", _Static(directory=routes_console.WEB / "static"), name="static")

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, AliasChoices, BaseModel, ConfigDict, Field
 
 from indexer.store import ArticleCard
-from service.answers import MAX_QUERY_CHARS, MAX_RESULTS, Answer, Question, Snippet
+from service.answers import MAX_QUERY_CHARS, MAX_RESULTS, Answer, Question, Snippet, Suggestion
 from service.triage import Triage
 
 
@@ -99,11 +99,13 @@ class AnswerBody(Answer):
         values = {field.name: getattr(answer, field.name) for field in fields(Answer)}
         if not answer.answered and not is_internal:
             values["suggestions"] = ()
-        values["suggestions"] = tuple(
-            replace(suggestion, snippets=tuple(filter(shows, suggestion.snippets)))
-            for suggestion in values["suggestions"]
-        )
+        values["suggestions"] = tuple(_shown(suggestion, shows) for suggestion in values["suggestions"])
         return cls(**values, nearest=not answer.answered and bool(values["suggestions"]))
+
+
+def _shown(suggestion: Suggestion, shows: Callable[[Snippet], bool]) -> Suggestion:
+    snippets = tuple(filter(shows, suggestion.snippets))
+    return suggestion if len(snippets) == len(suggestion.snippets) else replace(suggestion, snippets=snippets)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ access_log = logging.getLogger("kb.access")
 error_log = logging.getLogger("kb.serve")
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:\-]{1,64}")
+_SECURITY_HEADERS = [(name.lower().encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
@@ -49,8 +50,8 @@ class Observing:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["X-Request-ID"] = request_id
-                for name, value in SECURITY_HEADERS.items():
-                    headers.setdefault(name, value)
+                present = {name for name, _ in headers.raw}
+                headers.raw.extend(pair for pair in _SECURITY_HEADERS if pair[0] not in present)
             await send(message)
 
         try:

@@ -72,11 +72,14 @@ async def search(
     """Ranked articles with cited snippets. For long texts, and to keep them out of proxies' logs, use POST."""
     question, scope = Question(q, title, limit), caller.scope(products or [])
     headers = {"Cache-Control": "private, no-cache", "Vary": "Authorization, Cookie, Origin"}
-    tag = answer_tag(services.library.assistant.index_version, scope, question)
+    version = services.library.assistant.index_version
+    tag = answer_tag(version, scope, question)
     if is_current(tag, request.headers.get("if-none-match", "")):
         return Response(status_code=304, headers={**headers, "ETag": tag})
     answer = await ask(services, caller, question, products or [])
-    response.headers.update({**headers, "ETag": answer_tag(answer.index_version, scope, question)})
+    if answer.index_version != version:  # a new one was published meanwhile
+        tag = answer_tag(answer.index_version, scope, question)
+    response.headers.update({**headers, "ETag": tag})
     return answer
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
@@ -123,6 +124,7 @@ def end_session(services: Services, request: Request, response: Response) -> Non
     response.delete_cookie(SESSION_COOKIE, path="/", httponly=True, samesite="strict")
 
 
+@cache
 def software_version() -> str:
     """The installed version."""
     try:

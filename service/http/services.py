@@ -28,13 +28,13 @@ class Services:
     intake: RunningIntake
 
 
-def services_of(request: Request) -> Services:
-    """FastAPI dependency: the app's parts."""
+async def services_of(request: Request) -> Services:
+    """FastAPI dependency: the app's parts. `async`, as below, because FastAPI calls others in a thread."""
     services: Services = request.app.state.services
     return services
 
 
-def caller_of(request: Request) -> Caller:
+async def caller_of(request: Request) -> Caller:
     """FastAPI dependency: who is calling, as the gate found."""
     caller: Caller = request.state.caller
     return caller
