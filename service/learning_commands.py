@@ -32,7 +32,7 @@ def learn(
         bool,
         typer.Option(
             "--measure/--no-measure",
-            help="Ask up to 1,000 of the tickets with each held out, and believe the history as far as it helps them.",
+            help="Ask up to 2,000 of the tickets with each held out, and believe the history as far as it helps them.",
         ),
     ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was learned as JSON.")] = False,
@@ -44,7 +44,7 @@ def learn(
     dates are kept, never a ticket's text. What was learned survives re-indexing; learning again replaces it.
 
     How far the history is believed is measured: held-out tickets are ranked with it in full, in part and without it,
-    and what ranks best is kept. So a history that does not help does no harm.
+    and what ranks best is kept. So a history that says little counts little.
     """
     from rich.console import Console
 
@@ -79,6 +79,4 @@ def _say_belief(belief: Belief) -> str:
         share = "in full" if belief.factor == 1 else f"to {belief.factor:.0%}"
         return f"{asked} and at {belief.quality:.3f} with it: believed {share}"
     full = belief.tried[-1][1]
-    return (
-        f"{asked} and at {full:.3f} with it: it does not count in the ranking for now; learn again when it has grown"
-    )
+    return f"{asked} and at {full:.3f} with it: it does not count in the ranking for now; learn again when it has grown"

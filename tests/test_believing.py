@@ -13,7 +13,7 @@ from eval.cli import app
 from indexer.history import read_tickets
 from indexer.publishing import read_learned
 from indexer.snapshot import HISTORY, Snapshot
-from service.believing import FEWEST_TICKETS, average_by_article
+from service.believing import FEWEST_TICKETS, average_by_article, choose_factor
 from service.learning import LearningReport, PastTicket, learn
 from tests.conftest import FakeEmbedder, build, write_article
 from tests.eval_world import write_lines
@@ -102,10 +102,25 @@ def test_tickets_of_unknown_articles_are_not_asked(small_world: Path, index_dir:
     assert belief.tickets == 32
 
 
-def test_an_article_counts_with_the_root_of_its_tickets() -> None:
-    quality = {place: np.array([1.0, 0.0]) for place in range(4)} | {4: np.array([0.0, 1.0])}
-    linked = [frozenset({7})] * 4 + [frozenset({8})]
-    np.testing.assert_allclose(average_by_article(quality, linked), [2 / 3, 1 / 3])
+def test_articles_count_alike_however_often_they_are_linked() -> None:
+    quality = {place: np.array([1.0, 0.5]) for place in range(4)} | {4: np.array([0.0, 1.0])}
+    linked = [frozenset({7}), frozenset({7}), frozenset({7}), frozenset({7, 8}), frozenset({8})]
+    np.testing.assert_allclose(average_by_article(quality, linked), [[1.0, 0.5], [0.5, 0.75]])
+
+
+@pytest.mark.parametrize(
+    ("means", "chosen"),
+    [
+        ([[0.1, 0.5, 0.9], [0.2, 0.5, 0.9]], 2),  # the most is the best
+        ([[0.9, 0.5, 0.1], [0.9, 0.6, 0.2]], 0),  # the least is, clearly
+        ([[0.5, 0.5, 0.5], [0.6, 0.6, 0.6]], 2),  # equal: as the size says
+        ([[0.5, 0.9, 0.1], [0.5, 0.3, 1.0]], 2),  # 0.05 behind, which is within the doubt
+        ([[0.5, 0.9, 0.8], [0.5, 0.9, 0.8]], 1),  # 0.1 behind without any doubt
+        ([[0.7, 0.3, 0.5]], 0),  # one article
+    ],
+)
+def test_less_belief_has_to_be_better_beyond_doubt(means: list[list[float]], chosen: int) -> None:
+    assert choose_factor(np.array(means)) == chosen
 
 
 @pytest.mark.parametrize(("misleads", "said"), [(False, "believed in full"), (True, "does not count in the ranking")])
