@@ -174,6 +174,7 @@ def test_too_little_disk_space_is_said_before_pip_runs(tmp_path: Path, monkeypat
     [
         ("no such model", 3, r"run_ours .* failed; its log .*run\.log ends with:\nno such model"),
         ("NewConnectionError: Network is unreachable", 1, "pip cannot reach its package index, check the network"),
+        ("ERROR: No matching torch==2.13.0 (from versions: none)", 1, "check the network or PIP_INDEX_URL"),
         ("OSError: [Errno 28] No space left on device", 1, "the disk is full"),
         ("", -9, "killed, most likely for want of memory"),
     ],

@@ -28,8 +28,9 @@ _UNREACHABLE = (
     "NewConnectionError",
     "ConnectTimeoutError",
     "Max retries exceeded",
+    "(from versions: none)",
 )
-"""What pip writes where it cannot reach its package index."""
+"""What pip writes where it cannot reach its package index; the last is all that is left of it with few retries."""
 
 Stage = Callable[[str], None]
 """Called with what begins now, as `installing`."""
