@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def open_assistant(settings: Settings) -> Assistant:
-    """The assistant on the live version, with one embedder for all threads.
+    """The assistant on the live version, with one embedder for all threads, which knows the last texts.
 
     Raises as Assistant, and ModelError.
     """
@@ -23,10 +23,12 @@ def open_assistant(settings: Settings) -> Assistant:
     from indexer.snapshot import Manifest, current_version
     from service.assistant import Assistant
     from service.batching import BatchingEmbedder
+    from service.recent_vectors import RecentVectors
 
     made_by = Manifest.read(settings.index / current_version(settings.index)).fingerprint
     embedder = load_embedder(made_by.model, made_by.precision, threads=1)
-    return Assistant(settings.index, BatchingEmbedder(embedder, len(os.sched_getaffinity(0))))
+    batching = BatchingEmbedder(embedder, len(os.sched_getaffinity(0)))
+    return Assistant(settings.index, RecentVectors(batching))
 
 
 def begin_opening(settings: Settings) -> Callable[[], Assistant]:
@@ -35,7 +37,7 @@ def begin_opening(settings: Settings) -> Callable[[], Assistant]:
     Loading the model and checking the index is native code, which leaves the interpreter to the imports of the web
     framework. What both import is imported here, so that no module is asked for by two threads at a time.
     """
-    for shared in ("indexer.embedding", "indexer.snapshot", "service.assistant", "service.batching"):
+    for shared in ("indexer.embedding", "indexer.snapshot", "service.assistant", "service.recent_vectors"):
         import_module(shared)
 
     opened: Future[Assistant] = Future()

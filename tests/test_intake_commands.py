@@ -45,7 +45,7 @@ class Desk:
 @pytest.fixture
 def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     world = make_world(tmp_path)
-    monkeypatch.setattr("service.assistant.Assistant", lambda index: DecidedAssistant(index, FakeEmbedder()))
+    monkeypatch.setattr("service.opening.open_assistant", lambda given: DecidedAssistant(given.index, FakeEmbedder()))
     with vendor() as state:
         monkeypatch.setenv("KB_CONNECTORS_FILE", str(write_connectors(tmp_path / "c.yaml", state.url)))
         monkeypatch.setenv("KB_DATABASE_URL", url := f"sqlite:///{tmp_path / 'state.sqlite'}")

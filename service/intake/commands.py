@@ -215,13 +215,13 @@ async def _work(intake: Intake, *, once: bool) -> int:
     import asyncio
     import signal
 
-    from service.assistant import Assistant
     from service.http.metrics import Metrics
     from service.http.reloading import Library
     from service.http.routes_service import software_version
+    from service.opening import open_assistant
 
     settings = intake.settings
-    assistant = await asyncio.to_thread(Assistant, settings.index)
+    assistant = await asyncio.to_thread(open_assistant, settings)
     worker = intake.worker(intake.composer(lambda: assistant), software_version())
     if once:
         return await worker.drain()
