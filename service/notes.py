@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 from service.answers import Answer, Citation, Snippet, Suggestion
+from service.quoting import close_fences
 
 LinkTo = Callable[[Citation], str]
 """Address that opens a citation."""
@@ -47,7 +48,7 @@ def quote_article(title: str, summary: str, address: str, quoted: str = "", wher
     """
     source = f"[{escape(where or title)}](<{address}>)"
     if quoted.strip():
-        body = f"{_block_quote(quoted.strip().splitlines())}\n>\n> — {source}"
+        body = f"{_block_quote(close_fences(quoted.strip()))}\n>\n> — {source}"
     else:
         body = f"{escape(summary)}\n\n— {source}".lstrip()
     return f"**{escape(title)}**\n\n{body}\n"
@@ -77,13 +78,13 @@ def _entry(rank: int, suggestion: Suggestion, link_to: LinkTo) -> str:
 def _quoted(snippet: Snippet, link_to: LinkTo) -> str:
     citation = snippet.citation
     where = " › ".join(citation.heading_path[1:])
-    quoted = _block_quote(snippet.text.strip("\r\n").splitlines())
+    quoted = _block_quote(close_fences(snippet.text))
     source = f"[{escape(quote_lines(citation))}](<{link_to(citation)}>)"
     return f"{quoted}\n>\n> — {source}{f', {escape(where)}' if where else ''}"
 
 
-def _block_quote(lines: Sequence[str]) -> str:
-    return "\n".join(f"> {line}".rstrip() for line in lines)
+def _block_quote(text: str) -> str:
+    return "\n".join(f"> {line}".rstrip() for line in text.splitlines())
 
 
 def _indent(text: str) -> str:

@@ -52,12 +52,19 @@ _WHO = (
     r"branches|offices|workspaces)"
 )
 _ALL_WHO = rf"(?:all|every) (?:of )?(?:our |the |my )?{_WHO}"
+_CODE = (
+    r"(?-i:0x[0-9a-fA-F]{4,16}|(?!(?:CVE|INV|ISO|KB|NO|PO|PR|RFC|SKU)[-_0-9])[A-Z][A-Z0-9]{1,14}[-_]?\d{3,7}[A-Z]?"
+    r"|(?:[A-Z0-9]+_)*ERR(?:OR)?_[A-Z0-9_]+|E(?:CONN[A-Z]+|TIMEDOUT|HOSTUNREACH|NOTFOUND|ACCES|PERM|PIPE)"
+    r"|\w*[a-z](?:Error|Exception)|(?:ora|tns|aadsts)-?\d{4,})(?![\w-])"
+)
+"""What an error is called, such as ORA-12154. Its case counts: invoices and articles have numbers, too."""
 _FAILS = (
     r"(?:can ?not|can['’]t|cant|unable|not able|could not|couldn['’]t|fail(?:s|ed|ing)?|errors?|affected|impacted|"
     r"delayed|late|blocked|locked out|kicked out|down|offline|disconnected|lost|stuck|broken|timing out|"
     r"time ?outs?|unavailable|(?:do|does|did)(?:n['’]t| not) (?:work|load|arrive|receive|get)|"
     r"not working|no (?:longer|access)|"
-    r"(?:gets?|getting|sees?|seeing|receives?|receiving) (?:an? |the )?(?:\w+ )?(?:error|[45]\d\d|timeout|blank))"
+    r"(?:gets?|getting|sees?|seeing|receives?|receiving) (?:an? |the )?(?:\w+ )?"
+    rf"(?:error|[45]\d\d|timeout|blank|{_CODE}))"
 )
 _THEN_FAILS = rf"(?=[^.!?\n]{{0,80}}\b{_FAILS}\b)"
 _DOWN = r"(?:down|offline|unavailable|not (?:working|reachable)|unreachable|broken|at a standstill)"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 
-import pytest
 from markdown_it import MarkdownIt
 
 from service.answers import Answer, Citation, Reason, Snippet, Suggestion
@@ -14,7 +13,6 @@ from service.findings import Detail
 from service.intake.note import (
     Checklist,
     Findings,
-    close_fences,
     write_chat_answer,
     write_reply,
     write_team_note,
@@ -183,26 +181,6 @@ def test_a_question_gets_the_answer_or_an_honest_none() -> None:
     assert none.markdown.startswith("No article covers this.")
     assert "Clock" not in none.markdown
     assert (none.answered, none.links) == (False, ())
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("plain\n", "plain"),
-        ("```text\na\n```\n", "```text\na\n```"),
-        ("a\n\n```text\n", "a\n"),
-        ("a\n```text\nb", "a\n```text\nb\n```"),
-        ("b\n```\nafter", "```\nb\n```\nafter"),
-        ("~~~\na", "~~~\na\n~~~"),
-        ("1. Do:\n\n   ```bash\n   x \\", "1. Do:\n\n   ```bash\n   x \\\n   ```"),
-        ("   a\n   ```\n2. Then", "   ```\n   a\n   ```\n2. Then"),
-        ("````\na\n```\nb", "~~~~~~text\n````\na\n```\nb\n~~~~~~"),
-    ],
-)
-def test_a_quote_never_swallows_what_follows(text: str, expected: str) -> None:
-    assert close_fences(text) == expected
-    tokens = MarkdownIt("commonmark").parse(f"{close_fences(text)}\n\nafterwards")
-    assert tokens[-2].content == "afterwards"
 
 
 def test_titles_and_reasons_cannot_make_markup() -> None:

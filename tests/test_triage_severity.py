@@ -19,6 +19,11 @@ def severity_of(title: str, text: str = "") -> Severity | None:
     ("text", "kind", "quote"),
     [
         ("Since 8:00 all users get error 503.", SignKind.EVERYBODY, "all users"),
+        ("All users get ORA-12154 since 09:10", SignKind.EVERYBODY, "All users"),
+        ("all tenants see ora-12154", SignKind.EVERYBODY, "all tenants"),
+        ("everybody sees a AADSTS700082 page", SignKind.EVERYBODY, "everybody"),
+        ("300 agents are getting ECONNRESET", SignKind.MANY, "300 agents"),
+        ("every customer receives an ERR_CERT_AUTHORITY_INVALID", SignKind.EVERYBODY, "every customer"),
         ("Every one of them? No: all of our customers are locked out.", SignKind.EVERYBODY, "all of our customers"),
         ("The login fails for all users", SignKind.EVERYBODY, "all users"),
         ("nobody here can sign in", SignKind.EVERYBODY, "nobody here can"),
@@ -57,6 +62,8 @@ def test_phrases_that_say_how_bad_it_is(text: str, kind: SignKind, quote: str) -
         "Last week production was down; all good now",
         "After the outage our report is empty, total outage is over",
         "all users are happy",
+        "All customers get INV-2024001 by mail",
+        "All users get an API_KEY and EMAILS, all staff see KB-1001",
         "nobody changed anything",
         "everyone in the office uses Chrome",
         "We have 900 users on this plan",
@@ -79,6 +86,7 @@ def test_two_different_strong_signs_on_a_live_system_are_critical() -> None:
 
 def test_one_strong_sign_is_high_and_exposure_alone_is_critical() -> None:
     assert severity_of("Production is down") is Severity.HIGH
+    assert severity_of("Oracle connection fails", "All users get ORA-12154 since 09:10") is Severity.HIGH
     assert severity_of("", "It looks like data loss.") is Severity.HIGH
     assert severity_of("", "Our tokens have been stolen.") is Severity.CRITICAL
 

@@ -11,12 +11,10 @@ answer from the public articles.
 from __future__ import annotations
 
 import dataclasses
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from indexer.articles import markdown_parser
 from service.answers import Answer, Citation, Snippet, Suggestion
 from service.connectors.contract import Event, EventKind, Note, NoteLink
 from service.notes import LinkTo, escape, quote_lines
@@ -27,7 +25,6 @@ Shows = Callable[[Snippet], bool]
 """Whether a snippet may be shown: for the public, one whose every link leads to a public article."""
 
 MAX_ARTICLES = 3
-_FENCE = re.compile(r"\s*(?:`{3,}|~{3,})")
 _MAX_STEPS = 20
 
 
@@ -152,36 +149,7 @@ def _public_article(suggestion: Suggestion, link_to: LinkTo, shows: Shows) -> st
 
 
 def _article(suggestion: Suggestion, snippets: Sequence[Snippet], link_to: LinkTo) -> str:
-    whole = tuple(dataclasses.replace(snippet, text=close_fences(snippet.text)) for snippet in snippets)
-    return quote_suggestion(dataclasses.replace(suggestion, snippets=whole), link_to).rstrip("\n")
-
-
-def close_fences(text: str) -> str:
-    """`text` such that what follows it is not code, although it may begin or end in the middle of a fenced block."""
-    lines = text.strip("\r\n").splitlines()
-    fences = [place for place, line in enumerate(lines) if _FENCE.match(line)]
-    closed = "\n".join(lines)
-    if len(fences) % 2:
-        first, last = lines[fences[0]], lines[fences[-1]]
-        if first.strip(" `~") == "" and fences[0] > 0:
-            closed = "\n".join([_mark(first), *lines])
-        else:
-            closed = "\n".join(lines[:-1] if fences[-1] == len(lines) - 1 else [*lines, _mark(last)])
-    if _ends_open(closed):
-        closed = f"~~~~~~text\n{closed}\n~~~~~~"
-    return closed
-
-
-def _mark(line: str) -> str:
-    """The bare fence of a fence line, at the same indent, so that it belongs to the same list item."""
-    match = _FENCE.match(line)
-    return match[0] if match else "```"
-
-
-def _ends_open(text: str) -> bool:
-    """Whether a paragraph after `text` would be taken for a part of it."""
-    tokens = markdown_parser().parse(f"{text}\n\nafterwards")
-    return not (tokens and tokens[-1].type == "paragraph_close" and tokens[-2].content == "afterwards")
+    return quote_suggestion(dataclasses.replace(suggestion, snippets=tuple(snippets)), link_to).rstrip("\n")
 
 
 def _known_errors(triage: Triage, link_to: LinkTo) -> str:
