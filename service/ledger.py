@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import JSON, Column, DateTime, Index, Integer, String, Table, insert, select
+from sqlalchemy import JSON, Column, DateTime, Index, Integer, String, Table, delete, insert, select
 
 from service.database import METADATA, Database
 from service.deflection import Event, EventKind, Report, Surface, count_visits
@@ -27,6 +27,8 @@ EVENTS = Table(
     Index("deflection_events_by_session", "session", "created"),
 )
 """One row an event. There is no column for what was typed, nor for an address."""
+
+_PURGED_AT_A_TIME = 500
 
 
 class Ledger:
@@ -47,6 +49,21 @@ class Ledger:
         since = until - timedelta(days=days)
         with self._events_since(since) as events:
             return Report(since, until, durable_days, count_visits(events, until, timedelta(days=durable_days)))
+
+    def purge(self, before: datetime) -> int:
+        """Delete the events from before then; returns how many. Raises StateUnavailable, SettingsError.
+
+        A few at a time, each in a transaction of its own, so that nobody who writes waits long.
+        """
+        oldest = select(EVENTS.c.id).where(EVENTS.c.created < before).order_by(EVENTS.c.id).limit(_PURGED_AT_A_TIME)
+        total = 0
+        while True:
+            with self._database.begin() as connection:
+                ids = connection.execute(oldest).scalars().all()
+                connection.execute(delete(EVENTS).where(EVENTS.c.id.in_(ids)))
+            total += len(ids)
+            if len(ids) < _PURGED_AT_A_TIME:
+                return total
 
     @contextmanager
     def _events_since(self, since: datetime) -> Iterator[Iterator[Event]]:

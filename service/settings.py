@@ -49,6 +49,9 @@ class Settings(BaseSettings):
     durable_days: int = Field(
         default=7, ge=1, le=365, description="A deflection is durable if no ticket follows within so many days."
     )
+    ledger_keep_days: int = Field(
+        default=400, ge=1, le=36_500, description="How long events of the deflection ledger are kept."
+    )
     session_hours: float = Field(default=12.0, gt=0, description="How long a sign-in to the console lasts.")
 
     connectors_file: Path | None = Field(
@@ -87,7 +90,12 @@ class Settings(BaseSettings):
     @property
     def state_url(self) -> str:
         """The database URL in use."""
-        return self.database_url or f"sqlite:///{beside(self.index, '.state.sqlite')}"
+        return self.database_url or f"sqlite:///{self.state_file}"
+
+    @property
+    def state_file(self) -> Path:
+        """Where the database is unless the operator names another."""
+        return beside(self.index, ".state.sqlite")
 
     @property
     def public_address(self) -> str:

@@ -29,6 +29,7 @@ class Stores:
     def __init__(self, settings: Settings) -> None:
         """Raises SettingsError if the operator named a database that cannot be used here."""
         self._url = settings.state_url
+        self._file = settings.state_file
         self._lock = threading.Lock()
         self._database: Database | None = None
         if settings.database_url:
@@ -45,6 +46,11 @@ class Stores:
             if self._database is None:
                 self._database = Database(self._url)
             return self._database
+
+    @property
+    def hold_anything(self) -> bool:
+        """Whether there may be something stored; looking does not make a database where there is none."""
+        return self._database is not None or self._file.exists()
 
     @cached_property
     def feedback(self) -> FeedbackStore:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -14,7 +16,10 @@ from typer.testing import CliRunner
 from eval.cli import app as kb
 from service.database import Database
 from service.deflection import Event, EventKind, Surface, Tally, count_visits
+from service.http.tidying import keep_ledger_tidy
 from service.ledger import EVENTS, Ledger
+from service.settings import Settings
+from service.stores import Stores
 from tests.http_world import SECRETS, World, make_world
 
 NOW = datetime(2026, 3, 31, 12, tzinfo=UTC)
@@ -212,3 +217,37 @@ def test_the_report_on_the_terminal(tmp_path: Path) -> None:
     assert told["visits"]["form"]["implicit"] == 1
     assert told["visits"]["form"]["early"] == 2
     assert told["visits"]["search"]["shares"]["explicit"] is None
+
+
+def test_old_events_are_deleted_and_the_others_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("service.ledger._PURGED_AT_A_TIME", 3)
+    ledger = Ledger(Database(f"sqlite:///{tmp_path / 'state.sqlite'}"))
+    for event in [
+        *visit(SHOWN, SOLVED, OPENED, UNSOLVED, ago=MONTH, session="an-old-session"),
+        *visit(SHOWN, ago=HOUR),
+    ]:
+        ledger.add(event)
+    assert ledger.purge(NOW - WEEK) == 4
+    assert ledger.purge(NOW - WEEK) == 0
+    assert ledger.report(60, 7, NOW).total == Tally(shown=1, implicit=1, early=1)
+
+
+def test_the_service_deletes_what_is_old_and_makes_no_database_for_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = Settings(index=tmp_path / "index")
+
+    async def tidy() -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(keep_ledger_tidy(Stores(settings), 400, 0.0, 0.01), 0.5)
+
+    asyncio.run(tidy())
+    assert not settings.state_file.exists()
+    now = datetime.now(UTC)
+    ledger = Ledger(Database(settings.state_url))
+    for days in (401, 399):
+        ledger.add(Event(now - timedelta(days=days), SESSION, SHOWN, Surface.FORM))
+    caplog.set_level("INFO", "kb.serve")
+    asyncio.run(tidy())
+    assert ledger.report(3660, 7).total.shown == 1
+    assert caplog.messages == ["events of the deflection ledger older than 400 days, deleted: 1"]

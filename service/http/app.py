@@ -41,6 +41,7 @@ from service.http.problems import HANDLED, Problem, describe_error, request_id_o
 from service.http.reloading import Library
 from service.http.security import Gatekeeper, Sessions
 from service.http.services import Services
+from service.http.tidying import keep_ledger_tidy
 from service.keys import KeyFile
 from service.settings import Settings
 from service.stores import Stores
@@ -136,16 +137,21 @@ def create_app(
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
-    task = asyncio.create_task(services.library.run())
+    tasks = [
+        asyncio.create_task(services.library.run()),
+        asyncio.create_task(keep_ledger_tidy(services.stores, services.settings.ledger_keep_days)),
+    ]
     await services.intake.start(app.version)
     try:
         async with app.state.mcp.run():
             yield
     finally:
         await services.intake.stop()
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
         await asyncio.to_thread(services.pool.close)
         services.stores.close()
 
