@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -14,32 +13,22 @@ from service.http.app import create_app
 from service.http.security import Sessions
 from tests.conftest import FakeEmbedder, build, write_article
 from tests.http_world import SECRETS, UNCOVERED, DecidedAssistant, World, make_world, running
+from tests.widget_world import launched, load_axe
 
-CHROMIUM = Path("/usr/bin/chromium")
-playwright_api = pytest.importorskip("playwright.sync_api", reason="browser: playwright is not installed")
-axe_api = pytest.importorskip("axe_playwright_python.sync_playwright", reason="browser: axe is not installed")
-pytestmark = [
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="browser: /usr/bin/chromium is not installed"),
-    pytest.mark.filterwarnings("ignore::ResourceWarning"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 SYMPTOM = "every request answers 401 invalid_token and the quokka alert fires"
 AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--no-first-run",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    with playwright_api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=str(CHROMIUM), args=FLAGS)
-        yield launched
-        launched.close()
+    with launched() as chromium:
+        yield chromium
+
+
+@pytest.fixture(scope="module")
+def axe() -> Any:
+    return load_axe()
 
 
 @pytest.fixture(scope="module")
@@ -614,7 +603,9 @@ FULLY_LOOKED_AT = ("desktop", "dark", "phone")
 
 
 @pytest.mark.parametrize("view", VIEWS)
-def test_axe_finds_nothing_and_nothing_overflows(open_page: Any, sessions: Sessions, address: str, view: str) -> None:
+def test_axe_finds_nothing_and_nothing_overflows(
+    open_page: Any, axe: Any, sessions: Sessions, address: str, view: str
+) -> None:
     page = open_page(**VIEWS[view])
     page.goto(f"/sign-in#token={sessions.issue_ticket('Ada')}")
     page.wait_for_url(f"{address}/")
@@ -626,19 +617,19 @@ def test_axe_finds_nothing_and_nothing_overflows(open_page: Any, sessions: Sessi
             page.click("details.nearest > summary")
         if state == "results":
             page.click("#kb-facet-component summary")
-            assert_accessible(page, f"{view} open menu")
+            assert_accessible(axe, page, f"{view} open menu")
             page.keyboard.press("Escape")
             page.evaluate("document.querySelectorAll('main details:not(.facet)').forEach(e => { e.open = true })")
-        assert_accessible(page, f"{view} {state}")
+        assert_accessible(axe, page, f"{view} {state}")
     page.keyboard.press("Tab")
     page.evaluate("document.getElementById('kb-help').showModal()")
-    assert_accessible(page, f"{view} help")
+    assert_accessible(axe, page, f"{view} help")
     page.problems[:] = [text for text in page.problems if "404" not in text and "422" not in text]
 
 
-def assert_accessible(page: Any, where: str) -> None:
+def assert_accessible(axe: Any, page: Any, where: str) -> None:
     page.wait_for_timeout(200)  # transitions end
-    violations = axe_api.Axe().run(page, options=AXE).response["violations"]
+    violations = axe.run(page, options=AXE).response["violations"]
     found = [(v["id"], [node["html"][:160] for node in v["nodes"][:3]]) for v in violations]
     assert found == [], where
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), f"{where} scrolls sideways"
