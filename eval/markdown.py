@@ -25,8 +25,11 @@ def change_cell(delta: Delta | None) -> str:
     """A difference with its sign and interval; empty for None."""
     if delta is None:
         return ""
-    found = delta.interval
-    return f"{found.value:+.3f} ({found.low:+.3f} to {found.high:+.3f})"
+    # Adding 0 makes of a negative zero a positive one.
+    value, low, high = (
+        round(number, 3) + 0.0 for number in (delta.interval.value, delta.interval.low, delta.interval.high)
+    )
+    return f"{value:+.3f} ({low:+.3f} to {high:+.3f})"
 
 
 def bounds_cell(interval: Interval | None) -> str:
