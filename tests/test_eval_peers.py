@@ -100,12 +100,14 @@ def test_figures_and_reports(data: Dataset, tmp_path: Path) -> None:
     assert (plain.articles_per_s, plain.p50_ms, plain.cpu_ms) == (2.0, 25.0, 12.5)
     assert plain.auroc is not None
     assert plain.auroc.value == 1.0
+    assert plain.auroc_behind is not None
+    assert plain.auroc_behind.interval.value == 0.0
     markdown, report = write_reports(data, run, standings, tmp_path / "out")
     text = markdown.read_text()
     assert "25.0 ms (×2.5)" in text
     assert "load average before the run 0.2" in text
     rows = [line for line in text.splitlines() if line.startswith("| FAISS")]
-    assert "1.000 (1.000 to 1.000)" in rows[0], "AUROC has its interval"
+    assert "1.000 (1.000 to 1.000) | +0.000 (+0.000 to +0.000)" in rows[0], "AUROC and its difference with intervals"
     assert f"({version_of('faiss')})" in rows[0]
     written = json.loads(report.read_text())
     assert written["systems"]["faiss"]["quality"]["Success@1"]["value"] == pytest.approx(1 / 3)
@@ -113,6 +115,7 @@ def test_figures_and_reports(data: Dataset, tmp_path: Path) -> None:
     out = io.StringIO()
     print_standings(standings, run, Console(file=out, width=80))
     assert "25.0 ms ×2.5" in out.getvalue()
+    assert "+0.667" in out.getvalue()
     assert "…" not in out.getvalue()
 
 

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eval.bootstrap import Delta, Interval, auroc_interval, mean_interval, paired_delta
+from eval.bootstrap import Delta, Interval, auroc_delta, auroc_interval, mean_interval, paired_delta
 from eval.markdown import change_cell, figure_cell, table_lines, value_cell
 from eval.metrics import score_rankings
 from eval.peers.sidebyside import OURS, PEERS, SideBySide
@@ -46,6 +46,7 @@ class Standing:
         quality: means over answerable tickets.
         ndcg_behind: nDCG@10 of ours minus this system's, ticket by ticket; None for ours.
         auroc: answerable against unanswerable by how sure the system is (docs/evaluation.md says of what).
+        auroc_behind: that of ours minus this system's, the same tickets drawn for both; None for ours.
         index_s: from articles (ours) or finished chunks (peers) to a saved index, model loaded before.
         index_cpu_s: processor time of the same, all threads.
         cpu_ms: median processor time of one question, all threads.
@@ -58,6 +59,7 @@ class Standing:
     quality: Mapping[str, Interval]
     ndcg_behind: Delta | None
     auroc: Interval | None
+    auroc_behind: Delta | None
     articles_per_s: float
     index_s: float
     index_cpu_s: float
@@ -74,6 +76,7 @@ class Standing:
             "quality": {name: interval.as_dict() for name, interval in self.quality.items()},
             "ndcg_behind": self.ndcg_behind and self.ndcg_behind.as_dict(),
             "auroc": self.auroc and self.auroc.as_dict(),
+            "auroc_behind": self.auroc_behind and self.auroc_behind.as_dict(),
             "articles_per_s": self.articles_per_s,
             **{name: getattr(self, name) for name, *_ in _SPEED},
         }
@@ -86,6 +89,7 @@ def summarise_standings(dataset: Dataset, run: SideBySide) -> list[Standing]:
     labels = {ticket.query_id: ticket.labels for ticket in dataset.tickets if ticket.answerable}
     standings: list[Standing] = []
     ours: list[float] = []
+    ours_sure: tuple[list[float], list[float]] = ([], [])
     for name, result in run.results.items():
         build, serve = result["build"], result["serve"]
         answers = serve["answers"]
@@ -94,8 +98,11 @@ def summarise_standings(dataset: Dataset, run: SideBySide) -> list[Standing]:
         means = {measure: mean_interval([scores[query][measure] for query in labels]) for measure in SHOWN}
         ndcg = [scores[query]["nDCG@10"] for query in labels]
         ours = ndcg if name == OURS else ours
-        sure = [answer["confidence"] for answer in answers if answer["id"] in labels]
-        unsure = [answer["confidence"] for answer in answers if answer["id"] not in labels]
+        sure = (
+            [answer["confidence"] for answer in answers if answer["id"] in labels],
+            [answer["confidence"] for answer in answers if answer["id"] not in labels],
+        )
+        ours_sure = sure if name == OURS else ours_sure
         p50, p95 = np.percentile([answer["took_ms"] for answer in answers], [50, 95])
         standings.append(
             Standing(
@@ -103,7 +110,8 @@ def summarise_standings(dataset: Dataset, run: SideBySide) -> list[Standing]:
                 version=version_of(name),
                 quality={measure: interval for measure, interval in means.items() if interval},
                 ndcg_behind=paired_delta(ndcg, ours) if name != OURS and ours else None,
-                auroc=auroc_interval(sure, unsure),
+                auroc=auroc_interval(*sure),
+                auroc_behind=auroc_delta(sure, ours_sure) if name != OURS and ours else None,
                 articles_per_s=run.articles / build["index_s"],
                 index_s=build["index_s"],
                 index_cpu_s=build["index_cpu_s"],
@@ -130,7 +138,7 @@ def markdown_report(dataset: Dataset, run: SideBySide, standings: Sequence[Stand
     """Quality and speed of all systems as two Markdown tables, each speed of a peer also as a multiple of ours."""
     first = standings[0]
     answerable = sum(ticket.answerable for ticket in dataset.tickets)
-    quality = ["system", *SHOWN, "nDCG@10 of ours minus it", "AUROC"]
+    quality = ["system", *SHOWN, "ours minus it, nDCG@10", "AUROC", "ours minus it, AUROC"]
     speed = ["system", *(heading for _, heading, _, _ in _SPEED)]
     lines = [
         f"# {dataset.name}: side by side",
@@ -184,7 +192,7 @@ def print_standings(standings: Sequence[Standing], run: SideBySide, console: Con
             made.add_column(heading, justify="right" if number else "left", no_wrap=True)
         return made
 
-    quality = table("Quality", ("system", "S@1", "S@3", "S@5", "nDCG@10", "ours minus it", "AUROC"))
+    quality = table("Quality", ("system", "S@1", "S@3", "S@5", "nDCG@10", "ours", "AUROC", "ours"))
     times = table("Speed", ("system", "index", "processor", "p50", "p95", "processor"))
     rest = table("Start and memory", ("system", "cold start", "memory"))
     for standing in standings:
@@ -197,6 +205,9 @@ def print_standings(standings: Sequence[Standing], run: SideBySide, console: Con
         console.print(f"{standing.name}: {name_of(standing)}", highlight=False, soft_wrap=True)
     for made in (quality, times, rest):
         console.print(made)
+    console.print(
+        "ours: ours minus the peer, paired; * its 95 % interval does not hold 0", style="dim", highlight=False
+    )
     console.print(f"load average before the run {run.load_before:.1f}, {os.cpu_count()} cores", highlight=False)
 
 
@@ -211,7 +222,10 @@ def _quality_cells(standing: Standing, *, bounds: bool) -> list[str]:
         figure_cell(interval) if bounds else value_cell(interval.value if interval else None)
         for interval in (*shown, standing.auroc)
     )
-    return [name_of(standing), *means, change_cell(standing.ndcg_behind), auroc]
+    changes = [
+        change_cell(delta) if bounds else _short(delta) for delta in (standing.ndcg_behind, standing.auroc_behind)
+    ]
+    return [name_of(standing), *means, changes[0], auroc, changes[1]]
 
 
 def _speed_cells(standing: Standing, ours: Standing) -> list[str]:
@@ -221,3 +235,11 @@ def _speed_cells(standing: Standing, ours: Standing) -> list[str]:
         multiple = "" if standing is ours or not base else f" (×{value / base:.1f})"
         cells.append(f"{value:.{digits}f} {unit}{multiple}")
     return cells
+
+
+def _short(delta: Delta | None) -> str:
+    """The difference alone, with a star where its interval does not hold 0."""
+    if delta is None:
+        return ""
+    clear = delta.interval.low > 0 or delta.interval.high < 0
+    return f"{delta.interval.value:+.3f}{'*' if clear else ' '}"
