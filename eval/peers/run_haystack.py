@@ -80,7 +80,7 @@ class Haystack:
         found = self._pipeline.run(asked, include_outputs_from={"dense"})
         chunks = ((document.meta["article"], document.score) for document in found["joiner"]["documents"])
         near = [document.score for document in found["dense"]["documents"][:1]]
-        # What the fusion adds up are ranks, the same for any question; how near the nearest chunk is says more.
+        # The fused score says how far two rankings agree; how sure to be, the nearest chunk's cosine says.
         return Found(best_per_article(chunks, limit).ranked, max(near, default=0.0))
 
 

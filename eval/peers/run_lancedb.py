@@ -40,7 +40,7 @@ class LanceDB:
         search = self._table.search(query_type="hybrid").vector(self._embed([question])[0]).text(question)
         rows = search.distance_type("cosine").rerank(self._reranker).limit(CHUNK_DEPTH).to_list()
         found = best_per_article(((row["article"], row["_relevance_score"]) for row in rows), limit)
-        # What the fusion adds up are ranks, the same for any question; how near the nearest chunk is says more.
+        # The fused score says how far two rankings agree; how sure to be, the nearest chunk's cosine says.
         near = [1 - row["_distance"] for row in rows if row.get("_distance") is not None]
         return Found(found.ranked, max(near, default=0.0))
 
