@@ -35,7 +35,6 @@ MAX_LINES = 400
 LONGER = {
     "indexer/importing/syncing.py": "one run, whose steps must stay in this order",
     "service/client.py": "a client and its asynchronous twin, read side by side",
-    "service/intake/queue.py": "every statement on the queue's table, read together for its locking",
 }
 """Modules that may be longer, and why."""
 

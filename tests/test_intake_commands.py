@@ -16,7 +16,8 @@ from eval.intake_vendor import Vendor, vendor, write_connectors
 from indexer.errors import NotFound, SettingsError
 from service.connectors.contract import Event, EventKind
 from service.database import Database
-from service.intake.queue import JobState, NewJob, Queue
+from service.intake.jobs import JobState, NewJob
+from service.intake.queue import Queue
 from tests.conftest import FakeEmbedder
 from tests.http_world import DecidedAssistant, make_world
 

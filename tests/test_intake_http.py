@@ -23,7 +23,8 @@ from service.http.problems import KINDS, MEDIA_TYPE, TYPE_PREFIX
 from service.intake import delivery
 from service.intake.audit import AuditTrail
 from service.intake.composing import AssistantComposer
-from service.intake.queue import JobState, Queue
+from service.intake.jobs import JobState
+from service.intake.queue import Queue
 from tests.connectors.world import Fixture, load_fixtures
 from tests.http_world import SECRETS, UNCOVERED, World, make_world, running
 from tests.intake_world import (

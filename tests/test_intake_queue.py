@@ -15,7 +15,8 @@ from indexer.metadata import Audience
 from service.connectors.contract import Event, EventKind, Note, NoteLink
 from service.database import METADATA, Database
 from service.intake.audit import REJECTIONS_PER_MINUTE, Action, AuditTrail
-from service.intake.queue import JobState, LeaseLost, NewJob, Queue
+from service.intake.jobs import JobState, NewJob
+from service.intake.queue import LeaseLost, Queue
 from service.stores import StateUnavailable
 from tests.postgres import postgres
 

@@ -18,7 +18,8 @@ from service.database import Database
 from service.intake import delivery
 from service.intake.config import Configured, load_connectors
 from service.intake.delivery import Sender
-from service.intake.queue import JobState, NewJob, Queue
+from service.intake.jobs import JobState, NewJob
+from service.intake.queue import Queue
 from service.intake.worker import Composed, Worker
 
 EVENT = Event(EventKind.TICKET, "d1", "42", "It fails", "401")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from service.intake.audit import Action
     from service.intake.composing import AssistantComposer
     from service.intake.config import Configured
-    from service.intake.queue import Job
+    from service.intake.jobs import Job
     from service.intake.receiving import Receiver
     from service.intake.runtime import Intake
     from service.intake.worker import Worker

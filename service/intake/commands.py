@@ -15,7 +15,7 @@ import typer
 from indexer.errors import SettingsError
 
 if TYPE_CHECKING:
-    from service.intake.queue import Job
+    from service.intake.jobs import Job
     from service.intake.runtime import Intake
 
 app = typer.Typer(no_args_is_help=True)
@@ -44,7 +44,7 @@ def list_jobs(
     settings_file: SettingsOption = None,
 ) -> None:
     """List notes that wait, are being written or are dead letters, newest first."""
-    from service.intake.queue import JobState
+    from service.intake.jobs import JobState
 
     try:
         states = [JobState(name) for name in state or ("waiting", "working", "dead")]
@@ -133,7 +133,7 @@ def purge_jobs(
     """Delete what is older than KB_INTAKE_KEEP_DAYS and KB_INTAKE_RECENT_DAYS; with --dead, dead letters of any age."""
     from dataclasses import asdict
 
-    from service.intake.queue import JobState
+    from service.intake.jobs import JobState
 
     with _opened(index, settings_file) as intake:
         if not dead:

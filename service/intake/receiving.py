@@ -20,7 +20,8 @@ from service.connectors.contract import (
 )
 from service.intake.audit import Action, AuditTrail
 from service.intake.config import Configured
-from service.intake.queue import PUBLIC_SUFFIX, NewJob, Queue
+from service.intake.jobs import PUBLIC_SUFFIX, NewJob
+from service.intake.queue import Queue
 
 _MAX_DELIVERY_ID = 300 - len(PUBLIC_SUFFIX)
 

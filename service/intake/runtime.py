@@ -14,7 +14,8 @@ from indexer.errors import KBError
 from service.database import Database
 from service.intake.audit import Action, AuditTrail
 from service.intake.config import Configured, load_connectors
-from service.intake.queue import Job, JobState, Queue
+from service.intake.jobs import Job, JobState
+from service.intake.queue import Queue
 from service.intake.receiving import Receiver
 from service.intake.recent import RecentTickets
 from service.settings import Settings

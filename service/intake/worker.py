@@ -21,7 +21,8 @@ from service.connectors.contract import ConnectorConfig, Event, Note, Outbound, 
 from service.intake.audit import Action
 from service.intake.config import Configured
 from service.intake.delivery import Delivered, Refused, Sender, TryLater, backoff_s, call_keys
-from service.intake.queue import Job, LeaseLost, Queue
+from service.intake.jobs import Job
+from service.intake.queue import LeaseLost, Queue
 
 logger = logging.getLogger("kb.intake")
 
