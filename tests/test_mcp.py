@@ -19,6 +19,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 
 from indexer.source import sha256_of
+from service.http.mcp_endpoint import _Serving
 from service.mcp_tools import NOTICE
 from tests.http_world import SECRETS, UNCOVERED, World, make_world, running
 
@@ -335,3 +336,32 @@ def test_on_stdio_everything_is_seen_as_by_kb_search(world: World, mode: str, ve
 def test_on_stdio_the_audience_can_be_narrowed(world: World) -> None:
     _, content = call_stdio(world, "--audience", "public")
     assert not [word for word in SECRETS if word in str(content)]
+
+
+def test_the_sdk_is_loaded_once_and_again_only_after_it_failed() -> None:
+    made: list[str] = []
+
+    class Manager:
+        @asynccontextmanager
+        async def run(self) -> AsyncIterator[None]:
+            made.append("entered")
+            yield
+            made.append("left")
+
+    def make() -> Any:
+        made.append("made")
+        if len(made) == 1:
+            raise ImportError("the SDK is broken")
+        return Manager()
+
+    async def scenario() -> None:
+        serving = _Serving(make)
+        with pytest.raises(ImportError):
+            await serving.manager()
+        first, second = await asyncio.gather(serving.manager(), serving.manager())
+        assert first is second
+        await serving.end()
+        await _Serving(make).end()
+
+    asyncio.run(scenario())
+    assert made == ["made", "made", "entered", "left"]
