@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from importlib.metadata import version
 
+from eval.bootstrap import Interval
 from eval.decisions import OperatingPoint
 from eval.full_report import FullReport, NamedRun
 from eval.markdown import bounds_cell, change_cell, figure_cell, table_lines, value_cell
@@ -73,7 +74,7 @@ def _opening(report: FullReport) -> Iterator[str]:
         ("quoted lines overlap those that answer", summary.snippet_overlap),
     ]
     for name, interval in rows:
-        yield f"| {name} | {value_cell(interval.value if interval else None)} | {bounds_cell(interval)} |"
+        yield f"| {name} | {_alone(interval)} | {bounds_cell(interval)} |"
     yield f"| citations that verify against the files | {value_cell(verified_share(summary))} | |"
     for problem in run.problems:
         yield from ("", f"Note: {problem}.")
@@ -202,13 +203,14 @@ def _features(report: FullReport) -> Iterator[str]:
     headings += ["coverage", "difference", "precision", "false suggestions"] if made else []
     rows = []
     for row in report.decision:
-        cells = [row.name, figure_cell(row.auroc), change_cell(row.auroc_delta), figure_cell(row.left_out)]
-        cells.append(change_cell(row.left_out_delta))
+        cells = [row.name, _alone(row.auroc), change_cell(row.auroc_delta)]
+        cells += [_alone(row.left_out), change_cell(row.left_out_delta)]
         if made:
-            cells += [figure_cell(row.coverage), change_cell(row.coverage_delta)]
-            cells += [figure_cell(row.precision), figure_cell(row.false_suggestions)]
+            cells += [_alone(row.coverage), change_cell(row.coverage_delta)]
+            cells += [_alone(row.precision), _alone(row.false_suggestions)]
         rows.append(cells)
     yield from table_lines(headings, rows)
+    yield from ("", "Differences are paired, with their intervals; those of the figures themselves are in report.json.")
 
 
 def _failures(named: NamedRun) -> Iterator[str]:
@@ -280,3 +282,8 @@ def _first(run: Run, outcome: Outcome) -> tuple[str, str]:
 
 def _names(run: Run, paths: Sequence[str]) -> str:
     return ", ".join(run.dataset.document_id(path) for path in paths)
+
+
+def _alone(interval: Interval | None) -> str:
+    """A figure without its interval, where a table has no room for it."""
+    return value_cell(interval.value if interval else None)

@@ -116,7 +116,11 @@ def test_page_says_how_it_was_made_and_every_figure(made: FullReport) -> None:
     assert quoting["citations that verify against the files"][0] == f"{summary.citations} of {summary.citations}"
     assert quoting["pairs of ticket and article with marked lines"][0] == "1"
     assert "without words" in _rows(page, "What each signal is worth")
-    assert "all features" in _rows(page, "What each feature of the decision is worth")
+    features = _rows(page, "What each feature of the decision is worth")
+    row = made.decision[1]
+    assert row.auroc is not None
+    assert features[row.name][0] == f"{row.auroc.value:.3f}"
+    assert features["all features"][1] == ""
 
 
 def test_risk_coverage_ends_with_every_ticket(made: FullReport) -> None:
