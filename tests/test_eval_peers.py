@@ -89,9 +89,10 @@ def _result(data: Dataset, right: set[str], took_ms: float) -> dict[str, Any]:
 
 def test_figures_and_reports(data: Dataset, tmp_path: Path) -> None:
     results = {OURS: _result(data, {"t1", "t2", "t3"}, 10.0), "faiss": _result(data, {"t1"}, 25.0)}
+    results["haystack"] = _result(data, {"t1"}, 12_345.0)
     run = SideBySide(results, articles=4, chunks=9, load_before=0.25)
     standings = summarise_standings(data, run)
-    ours, plain = standings
+    ours, plain, _ = standings
     assert ours.ndcg_behind is None
     assert ours.quality["nDCG@10"].value == 1.0
     assert plain.quality["nDCG@10"].value == pytest.approx(1 / 3)
@@ -116,6 +117,7 @@ def test_figures_and_reports(data: Dataset, tmp_path: Path) -> None:
     print_standings(standings, run, Console(file=out, width=80))
     assert "25.0 ms ×2.5" in out.getvalue()
     assert "+0.667" in out.getvalue()
+    assert "12345.0 ms ×1234.5" in out.getvalue()
     assert "…" not in out.getvalue()
 
 
