@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import subprocess
 import sys
+
+import pytest
+
+from service.http.tidying import keep_memory_tidy
 
 SCRIPT = """
 import gc, os, sys
@@ -42,3 +48,15 @@ def test_the_command_prepares_before_anything_native_is_imported() -> None:
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_memory_is_given_back_again_and_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[None] = []
+    monkeypatch.setattr("service.http.tidying.release_memory", lambda: calls.append(None))
+
+    async def serve() -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(keep_memory_tidy(0.01), 0.5)
+
+    asyncio.run(serve())
+    assert len(calls) > 1

@@ -41,7 +41,7 @@ from service.http.problems import HANDLED, Problem, describe_error, request_id_o
 from service.http.reloading import Library
 from service.http.security import Gatekeeper, Sessions
 from service.http.services import Services
-from service.http.tidying import keep_ledger_tidy
+from service.http.tidying import keep_ledger_tidy, keep_memory_tidy
 from service.keys import KeyFile
 from service.settings import Settings
 from service.stores import Stores
@@ -139,6 +139,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
     tasks = [
         asyncio.create_task(services.library.run()),
+        asyncio.create_task(keep_memory_tidy()),
         asyncio.create_task(keep_ledger_tidy(services.stores, services.settings.ledger_keep_days)),
     ]
     await services.intake.start(app.version)

@@ -1,4 +1,4 @@
-"""Old rows of the deflection ledger are deleted while the service runs."""
+"""What is tidied while the service runs: old rows of the deflection ledger, and memory that a busy time left."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import logging
 from datetime import UTC, datetime, timedelta
 
 from indexer.errors import KBError
+from service.serving_process import release_memory
 from service.stores import Stores
 
 logger = logging.getLogger("kb.serve")
@@ -14,6 +15,7 @@ logger = logging.getLogger("kb.serve")
 _FIRST_S = 60.0
 """Not at once: the start has enough to do."""
 _EVERY_S = 86_400.0
+_MEMORY_EVERY_S = 30.0
 
 
 async def keep_ledger_tidy(
@@ -30,6 +32,13 @@ async def keep_ledger_tidy(
             if deleted:
                 logger.info("events of the deflection ledger older than %d days, deleted: %d", keep_days, deleted)
         await asyncio.sleep(every_s)
+
+
+async def keep_memory_tidy(every_s: float = _MEMORY_EVERY_S) -> None:
+    """Give back what questions answered side by side have left, until cancelled."""
+    while True:
+        await asyncio.sleep(every_s)
+        await asyncio.to_thread(release_memory)
 
 
 def _purge(stores: Stores, keep_days: int) -> int:
