@@ -9,11 +9,14 @@ from __future__ import annotations
 import os
 import tempfile
 import threading
+import weakref
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from indexer.embedding import (
     DEFAULT_MAX_TOKENS,
@@ -53,7 +56,7 @@ class OnnxEmbedder:
         options.inter_op_num_threads = 1
         graph = str(model_dir / GRAPH_FILE)
         self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        self._words = np.load(model_dir / WORDS_FILE, mmap_mode="r", allow_pickle=False)
+        self._words = WordTable(model_dir / WORDS_FILE)
         self._tokenizer = load_default_tokenizer()
         self._tokenizer.no_truncation()
         self._fingerprint = Fingerprint(
@@ -101,7 +104,7 @@ class OnnxEmbedder:
         for number, tokens in enumerate(rows):
             ids[number, : len(tokens)] = tokens
             mask[number, : len(tokens)] = 1
-        pooled: Vectors = self._session.run(None, {"words": self._words[ids], "attention_mask": mask})[0]
+        pooled: Vectors = self._session.run(None, {"words": self._words.rows(ids), "attention_mask": mask})[0]
         pooled /= np.linalg.norm(pooled, axis=1, keepdims=True)
         return pooled
 
@@ -110,6 +113,30 @@ class OnnxEmbedder:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="embed")
             return self._pool
+
+
+class WordTable:
+    """The model's word vectors, read from their file row by row: mapped, the pages once read would count as memory.
+
+    Thread-safe.
+    """
+
+    def __init__(self, file: Path) -> None:
+        with file.open("rb") as stream:
+            np.lib.format.read_magic(stream)
+            shape, _, self._type = np.lib.format.read_array_header_1_0(stream)
+            self._start = stream.tell()
+        self._width = shape[1]
+        self._bytes = self._width * self._type.itemsize
+        self._file = os.open(file, os.O_RDONLY)
+        weakref.finalize(self, os.close, self._file)
+
+    def rows(self, numbers: NDArray[np.int64]) -> NDArray[Any]:
+        """Those of word `numbers`, of any shape: shape (.., dimensions), float16."""
+        different, places = np.unique(numbers, return_inverse=True)
+        offsets = (self._start + different * self._bytes).tolist()
+        data = b"".join([os.pread(self._file, self._bytes, offset) for offset in offsets])
+        return np.frombuffer(data, self._type).reshape(len(different), self._width)[places.reshape(numbers.shape)]
 
 
 def _cut(tokens: list[int]) -> list[int]:

@@ -8,8 +8,8 @@ Attention, layer norms and GELU run in fp32. The states of all tokens of a batch
 dimensions), so that one `QuantizeLinear` by row does a whole batch. A layer norm is the plain operator after two
 additions: onnxruntime's fused one, `SkipLayerNormalization`, takes three times as long on a processor.
 
-The word table, two thirds of the model, stays outside the graph in fp16, where it can be memory-mapped: only the rows
-that are used come into memory, and processes share them.
+The word table, two thirds of the model, stays outside the graph in fp16, so that only the rows that a text uses come
+into memory.
 """
 
 from __future__ import annotations

@@ -13,10 +13,10 @@ _M_ARENA_MAX, _M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD = -8, -3, -1
 """glibc's numbers of mallopt's parameters, from malloc.h."""
 
 _ARENAS = 2
-_LARGE_BYTES = 8 * 1024 * 1024
+_LARGE_BYTES = 4 * 1024 * 1024
 """Blocks from here on are pages of their own, which go back when they are freed. Left to itself glibc raises the limit
-to what was freed last, up to 32 MB, and keeps the holes. Below 8 MB every question would get its working memory anew
-from the kernel, page by page, which takes a sixth of its time."""
+to what was freed last, up to 32 MB, and keeps the holes. It is more than any question works with, which would otherwise
+get its memory anew from the kernel, page by page."""
 
 
 def prepare_process() -> None:
