@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,17 @@ def write_article(
 def build(source: Path, index: Path, embedder: Embedder | None = None, **options: object) -> BuildReport:
     """Index `source` into `index` with the fake embedder unless another is given."""
     return build_index(source, index, embedder or FakeEmbedder(), BuildOptions(**options))  # type: ignore[arg-type]
+
+
+@pytest.fixture(autouse=True)
+def loggers_as_before() -> Iterator[None]:
+    """A command that sets up its logs writes to a captured stream, which is closed when its test ends."""
+    loggers = [logging.getLogger(name) for name in ("kb", "uvicorn")]
+    before = [(logger, logger.handlers, logger.level, logger.propagate) for logger in loggers]
+    yield
+    for logger, handlers, level, propagate in before:
+        logger.handlers, logger.propagate = handlers, propagate
+        logger.setLevel(level)
 
 
 @pytest.fixture
