@@ -108,7 +108,10 @@ class TicketEvidence:
 def write_history(
     folder: Path, tickets: ResolvedTickets, paths: Sequence[str], means: Vectors, geometry: NDArray[np.float32]
 ) -> None:
-    """Write a history for the articles at `paths` (row order), whose mean chunk vectors are `means` (articles, d).
+    """Write a history for the articles at `paths`, in row order.
+
+    Args:
+        means: the articles' mean chunk vectors, shape (articles, d), of any length.
 
     Links to articles that are not in the index are kept in the file, so they count again when the article comes back.
     """

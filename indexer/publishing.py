@@ -99,7 +99,7 @@ def try_history(index_dir: Path, embedder: Embedder, tickets: ResolvedTickets) -
 
 
 def _paths_and_means(snapshot: Snapshot) -> tuple[list[str], Vectors]:
-    """The articles' paths, and the sums of their chunk vectors, which point where the means do."""
+    """The articles' paths and their mean chunk vectors, of any length."""
     cards = snapshot.store.cards
     vectors = snapshot.vectors.vectors(np.arange(len(snapshot.chunks)))
     return [card.path for card in cards], np.add.reduceat(vectors, [card.first_chunk for card in cards])
