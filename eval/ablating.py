@@ -13,12 +13,13 @@ from eval.metrics import score_rankings
 from eval.runner import LIMIT, SCOPES, Progress, Setup, build_for
 from service.answers import Question
 from service.evidence import Weights
+from service.recent_vectors import RecentVectors
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from eval.datasets import Dataset
-    from indexer.embedding import Embedder, Fingerprint, Vectors
+    from indexer.embedding import Embedder
 
 MEASURE = "nDCG@10"
 
@@ -48,27 +49,6 @@ class Row:
         }
 
 
-class RememberingEmbedder:
-    """Embeds each text once: every variant asks the same questions."""
-
-    def __init__(self, embedder: Embedder) -> None:
-        self._embedder = embedder
-        self._known: dict[str, Vectors] = {}
-
-    @property
-    def fingerprint(self) -> Fingerprint:
-        return self._embedder.fingerprint
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        return self._embedder.count_tokens(texts)
-
-    def embed(self, texts: Sequence[str]) -> Vectors:
-        new = [text for text in dict.fromkeys(texts) if text not in self._known]
-        if new:
-            self._known.update(zip(new, self._embedder.embed(new), strict=True))
-        return np.stack([self._known[text] for text in texts])
-
-
 def variants(with_tickets: bool) -> dict[str, Weights]:
     """Names and weights: the full ranking, each signal left out, and single signals as systems of their own."""
     full = Weights()
@@ -95,7 +75,8 @@ def run_ablation(dataset: Dataset, setup: Setup, progress: Progress, embedder: E
     from indexer.embedding import load_embedder
     from service.assistant import Assistant
 
-    embedder = RememberingEmbedder(embedder or load_embedder(setup.model, setup.precision))
+    # Every variant asks the same questions.
+    embedder = RecentVectors(embedder or load_embedder(setup.model, setup.precision), len(dataset.tickets))
     index_dir, _, _ = build_for(dataset, setup, embedder, progress)
     tickets = [ticket for ticket in dataset.tickets if ticket.answerable]
     labels = {ticket.query_id: ticket.labels for ticket in tickets}

@@ -12,12 +12,13 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eval.ablating import RememberingEmbedder, Row, run_ablation
+from eval.ablating import Row, run_ablation
 from eval.ablating_decision import DecisionRow, run_decision_ablation
 from eval.calibrating import collect_examples
 from eval.reporting import report_as_dict, write_json, write_text
 from eval.runner import Progress, Run, Setup, build_for, run_evaluation
 from eval.summary import Summary, summarise
+from service.recent_vectors import RecentVectors
 
 if TYPE_CHECKING:
     from eval.datasets import Dataset
@@ -104,7 +105,7 @@ def make_report(
     for name, data, wanted in plan:
         run = run_evaluation(data, wanted, embedder, _named(name, progress))
         runs.append(NamedRun(name, run, summarise(run)))
-    remembering = RememberingEmbedder(embedder)
+    remembering = RecentVectors(embedder, len(dataset.tickets))
     return FullReport(
         command=command,
         created=datetime.now(UTC),

@@ -1,4 +1,6 @@
-"""Vectors of the texts embedded last, for what asks about the same ticket again: its answer, its triage, its note."""
+"""Vectors of the texts embedded last, for what asks about the same ticket again: its answer, its triage, its note, and
+every variant of an evaluation.
+"""
 
 from __future__ import annotations
 

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 from rich.console import Console
 
-from eval.ablating import RememberingEmbedder, print_ablation, run_ablation, variants
+from eval.ablating import print_ablation, run_ablation, variants
 from eval.datasets import load_dataset
 from eval.runner import Setup, run_evaluation
 from eval.summary import summarise
@@ -18,7 +19,9 @@ from tests.eval_world import write_dataset, write_lines
 def test_the_first_row_is_what_an_evaluation_measures(small_world: Path, tmp_path: Path) -> None:
     data = load_dataset(write_dataset(small_world.parent), tmp_path / "cache")
     setup = Setup(cache_dir=tmp_path / "cache")
-    rows = run_ablation(data, setup, lambda *step: None, FakeEmbedder())
+    embedder = FakeEmbedder()
+    rows = run_ablation(data, setup, lambda *step: None, embedder)
+    assert max(Counter(embedder.texts).values()) == 1, "every variant asks the same, and each text is embedded once"
     measured = summarise(run_evaluation(data, setup, FakeEmbedder())).retrieval
     assert rows[0].value == measured["nDCG@10"]
     assert rows[0].first == measured["Success@1"].value
@@ -49,11 +52,3 @@ def test_every_signal_is_left_out_by_some_variant() -> None:
         if getattr(weights, field.name) == 0 and replace(weights, **{field.name: 1.0}) != weights
     }
     assert left_out == {field.name for field in fields(Weights)}
-
-
-def test_a_text_is_embedded_once() -> None:
-    inner = FakeEmbedder()
-    embedder = RememberingEmbedder(inner)
-    first = embedder.embed(["a b", "c", "a b"])
-    np.testing.assert_array_equal(embedder.embed(["c", "a b"]), first[[1, 0]])
-    assert inner.texts == ["a b", "c"]
