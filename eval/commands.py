@@ -60,7 +60,7 @@ def run(
     articles: ArticlesOption = None,
     precision: Annotated[
         Literal["int8", "fp32"] | None,
-        typer.Option(help="Number format of the model; int8 for the default model.", show_default=False),
+        typer.Option(help="Number format of the model; int8 where its kind allows it.", show_default=False),
     ] = None,
     model: Annotated[
         str | None, typer.Option(help="Embedding model: a sentence-transformers name or folder.", show_default=False)

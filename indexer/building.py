@@ -136,7 +136,9 @@ def build_index(
 
 
 def _fit_limits(limits: ChunkLimits, embedder: Embedder) -> ChunkLimits:
-    most = min(limits.max_tokens, embedder.fingerprint.max_tokens)
+    prompt = embedder.fingerprint.document_prompt
+    taken = embedder.count_tokens([prompt])[0] if prompt else 0
+    most = min(limits.max_tokens, embedder.fingerprint.max_tokens - taken)
     return ChunkLimits(most, min(limits.target_tokens, most))
 
 

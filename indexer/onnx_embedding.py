@@ -1,7 +1,8 @@
-"""The default model in int8 on onnxruntime: the same weights, without torch.
+"""A model in int8 on onnxruntime: the same weights, without torch.
 
-The graph (`indexer.onnx_model`) is written the first time, in about a second, and kept by weight hash and recipe in the
-user's cache folder.
+The graph (`indexer.onnx_model`) is written the first time, in about a second for the default model, and kept by weight
+hash and recipe in the user's cache folder. Any other model's graph is then compared with sentence-transformers on a few
+texts, and not kept if it strays: what eight bits cost is known of the default model only.
 """
 
 from __future__ import annotations
@@ -10,10 +11,11 @@ import os
 import tempfile
 import threading
 import weakref
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,25 +29,44 @@ from indexer.embedding import (
     Vectors,
     checked_model_dir,
     count_with,
-    load_default_tokenizer,
+    default_model_dir,
+    load_tokenizer,
+    sha256_of_file,
 )
+from indexer.model_folder import UnsupportedModel, find_model_folder, read_model_folder
 from indexer.onnx_model import GRAPH_FILE, RECIPE, WORDS_FILE, write_int8_model
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
 
 _TOKENS_PER_BATCH = 512
 """Batches hold about this many tokens. The products are bound by arithmetic from 16 tokens up, so larger batches gain
 nothing, and from 1,000 on they lose a tenth because their states leave the processor's cache."""
 
 
+_LEAST_COSINE = 0.98
+"""To the reference's vectors, of the worst of `_SAMPLES`, for a graph to be kept. The default model has 0.994."""
+_SAMPLES = (
+    "requests fail with 401 since noon",
+    "ORA-12154: TNS:could not resolve the connect identifier specified",
+    "How do I get my invoices sent to another address?",
+    "Traceback (most recent call last): ConnectionResetError: [Errno 104] Connection reset by peer",
+    "After the update nobody on the second floor can print. The queue shows the job for a moment, then it is gone. "
+    "Restarting the spooler helps for one or two documents. The driver was not changed. " * 3,
+)
+
+
 class OnnxEmbedder:
-    """all-MiniLM-L6-v2 with int8 matrix products. Thread-safe: one session serves concurrent calls.
+    """An encoder with int8 matrix products. Thread-safe: one session serves concurrent calls.
 
     A text's vector does not depend on what else it is embedded with, up to the last bits of float32.
     """
 
-    def __init__(self, model_dir: Path, threads: int = 0) -> None:
+    def __init__(self, graph_dir: Path, tokenizer: Tokenizer, fingerprint: Fingerprint, threads: int = 0) -> None:
         """
         Args:
-            model_dir: what `exported_model` gives.
+            graph_dir: what `exported_model` gives.
+            tokenizer: the model's, which neither cuts nor pads.
             threads: batches that one call runs at a time; 0 for one on each core. A batch is never spread over cores:
                 two batches side by side finish sooner than two threads that wait for each other in every product.
         """
@@ -54,22 +75,46 @@ class OnnxEmbedder:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
-        graph = str(model_dir / GRAPH_FILE)
+        graph = str(graph_dir / GRAPH_FILE)
         self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
-        self._words = WordTable(model_dir / WORDS_FILE)
-        self._tokenizer = load_default_tokenizer()
-        self._tokenizer.no_truncation()
-        self._fingerprint = Fingerprint(
-            DEFAULT_MODEL, DEFAULT_WEIGHTS_SHA256, Precision.INT8, 384, DEFAULT_MAX_TOKENS, RECIPE
-        )
+        self._words = WordTable(graph_dir / WORDS_FILE)
+        self._tokenizer = tokenizer
+        self._fingerprint = fingerprint
         self._threads = threads or len(os.sched_getaffinity(0))
         self._pool: ThreadPoolExecutor | None = None
         self._pool_lock = threading.Lock()
 
     @classmethod
-    def load(cls, threads: int = 0) -> OnnxEmbedder:
-        """The exported model, exporting it first if this machine has not done so yet."""
-        return cls(exported_model(), threads)
+    def load(cls, model: str = DEFAULT_MODEL, threads: int = 0) -> OnnxEmbedder:
+        """The exported model, exporting it first if this machine has not done so yet.
+
+        Raises:
+            UnsupportedModel: a kind of model that no graph is written for, or that eight bits change too much.
+            ModelError: no such model here, or altered weights.
+        """
+        if model == DEFAULT_MODEL:
+            tokenizer = load_tokenizer(default_model_dir())
+            weights, dimensions, most = DEFAULT_WEIGHTS_SHA256, 384, DEFAULT_MAX_TOKENS
+            fingerprint = Fingerprint(model, weights, Precision.INT8, dimensions, most, RECIPE)
+            return cls(exported_model(fingerprint, write_default_model), tokenizer, fingerprint, threads)
+        folder = read_model_folder(find_model_folder(model))
+        tokenizer = load_tokenizer(folder.path)
+        fingerprint = Fingerprint(
+            model,
+            sha256_of_file(folder.weights_file),
+            Precision.INT8,
+            folder.dimensions,
+            folder.max_tokens,
+            f"{RECIPE}-{folder.digest}",
+            folder.query_prompt,
+            folder.document_prompt,
+        )
+
+        def write(target: Path) -> None:
+            write_int8_model(folder, target)
+            _check_graph(cls(target, tokenizer, fingerprint, threads), model)
+
+        return cls(exported_model(fingerprint, write), tokenizer, fingerprint, threads)
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -83,7 +128,8 @@ class OnnxEmbedder:
         vectors = np.empty((len(texts), self._fingerprint.dimensions), np.float32)
         if not texts:
             return vectors
-        rows = [_cut(encoding.ids) for encoding in self._tokenizer.encode_batch_fast(list(texts))]
+        most = self._fingerprint.max_tokens
+        rows = [_cut(encoding.ids, most) for encoding in self._tokenizer.encode_batch_fast(list(texts))]
         batches = plan_batches([len(row) for row in rows], _TOKENS_PER_BATCH)
 
         def run(batch: list[int]) -> None:
@@ -139,9 +185,9 @@ class WordTable:
         return np.frombuffer(data, self._type).reshape(len(different), self._width)[places.reshape(numbers.shape)]
 
 
-def _cut(tokens: list[int]) -> list[int]:
+def _cut(tokens: list[int], most: int) -> list[int]:
     """At most as many tokens as the model reads, the last of them the separator as always."""
-    return tokens if len(tokens) <= DEFAULT_MAX_TOKENS else [*tokens[: DEFAULT_MAX_TOKENS - 1], tokens[-1]]
+    return tokens if len(tokens) <= most else [*tokens[: most - 1], tokens[-1]]
 
 
 def plan_batches(lengths: Sequence[int], limit: int) -> list[list[int]]:
@@ -158,18 +204,19 @@ def plan_batches(lengths: Sequence[int], limit: int) -> list[list[int]]:
     return batches
 
 
-def exported_model() -> Path:
-    """Folder of the int8 model for the pinned weights; exports it on first use.
+def exported_model(fingerprint: Fingerprint, write: Callable[[Path], None]) -> Path:
+    """Folder of the int8 model for the weights that `fingerprint` names; `write` fills it on first use.
 
     The folder appears by an atomic rename, so a crash or a second process never leaves half a model.
     """
-    target = _cache_dir() / f"{DEFAULT_MODEL}-{DEFAULT_WEIGHTS_SHA256[:16]}-{RECIPE}"
+    name = f"{Path(fingerprint.model).name}-{fingerprint.weights_sha256[:16]}-{fingerprint.recipe}"
+    target = _cache_dir() / name
     if not target.is_dir():
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".export-") as scratch:
             ready = Path(scratch) / "model"
             ready.mkdir()
-            _export(ready)
+            write(ready)
             try:
                 ready.rename(target)
             except OSError:
@@ -178,10 +225,22 @@ def exported_model() -> Path:
     return target
 
 
+def write_default_model(target: Path) -> None:
+    """The default model's graph and word table into `target`. Raises ModelError if its weights were altered."""
+    folder = read_model_folder(checked_model_dir())
+    write_int8_model(replace(folder, max_tokens=DEFAULT_MAX_TOKENS), target)
+
+
 def _cache_dir() -> Path:
     configured = os.environ.get("KB_MODEL_CACHE") or os.environ.get("XDG_CACHE_HOME")
     return (Path(configured) if configured else Path.home() / ".cache") / "symptom-kb"
 
 
-def _export(folder: Path) -> None:
-    write_int8_model(checked_model_dir() / "model.safetensors", folder)
+def _check_graph(embedder: OnnxEmbedder, model: str) -> None:
+    """Raises UnsupportedModel unless vectors of `embedder` are those of the reference, or nearly."""
+    from indexer.torch_embedding import SentenceTransformerEmbedder
+
+    reference = SentenceTransformerEmbedder(model)
+    cosines = (embedder.embed(_SAMPLES) * reference.embed(_SAMPLES)).sum(axis=1)
+    if not cosines.min() >= _LEAST_COSINE:  # so that NaN fails as well
+        raise UnsupportedModel(f"eight bits change its vectors too much, to a cosine of {cosines.min():.3f}")

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from indexer.articles import Article
-from indexer.embedding import Embedder, load_embedder
+from indexer.embedding import Embedder, embed_queries, load_embedder
 from indexer.engine import Evidence, Query, RetrievalEngine
 from indexer.errors import NotFound
 from indexer.publishing import check_embedder
@@ -154,7 +154,7 @@ class Assistant:
         self, live: _Live, question: Question, scope: Scope, excluded: frozenset[str], as_of: str = ""
     ) -> tuple[QueryViews, Evidence, list[Ranked]]:
         views = read_question(question)
-        vector = self._embedder.embed([views.full])[0]
+        vector = embed_queries(self._embedder, [views.full])[0]
         query = Query(vector, views.words, views.signatures, scope, excluded=excluded, as_of=as_of)
         evidence = live.engine.search(query)
         # Whether a question to the asker would help is told from the first few, however few are wanted.

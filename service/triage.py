@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from indexer.articles import Article
-from indexer.embedding import Vectors
+from indexer.embedding import Vectors, embed_queries
 from indexer.errors import NotFound
 from indexer.history import ResolvedTickets, read_tickets
 from indexer.metadata import Audience
@@ -228,7 +228,7 @@ def triage(
 
 def question_vectors(assistant: Assistant, questions: Sequence[Question]) -> Vectors:
     """Unit vectors of `questions` by the index' embedder, shape (questions, dimensions), to compare tickets by."""
-    return assistant._embedder.embed([read_question(question).full for question in questions])
+    return embed_queries(assistant.embedder, [read_question(question).full for question in questions])
 
 
 def _reader(assistant: Assistant, scope: Scope) -> ArticleOf:

@@ -29,10 +29,18 @@ class FakeEmbedder:
         texts: everything embedded so far, in order.
     """
 
-    def __init__(self, max_tokens: int = 256, salt: str = "fake") -> None:
+    def __init__(
+        self, max_tokens: int = 256, salt: str = "fake", query_prompt: str = "", document_prompt: str = ""
+    ) -> None:
         self.texts: list[str] = []
         self._fingerprint = Fingerprint(
-            "fake", hashlib.sha256(salt.encode()).hexdigest(), Precision.FP32, FAKE_DIMENSIONS, max_tokens
+            "fake",
+            hashlib.sha256(salt.encode()).hexdigest(),
+            Precision.FP32,
+            FAKE_DIMENSIONS,
+            max_tokens,
+            query_prompt=query_prompt,
+            document_prompt=document_prompt,
         )
 
     @property

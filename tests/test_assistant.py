@@ -52,6 +52,16 @@ def test_excluded_articles_are_not_there(assistant: Assistant) -> None:
     assert answer.confidence < assistant.answer(question, INTERNAL).confidence
 
 
+def test_the_models_prompt_stands_before_every_question(small_world: Path, index_dir: Path) -> None:
+    build(small_world, index_dir, FakeEmbedder(query_prompt="find this : "))
+    embedder = FakeEmbedder(query_prompt="find this : ")
+    answer = Assistant(index_dir, embedder).answer(Question("ORA-12154"), INTERNAL)
+    assert embedder.texts == ["find this : ORA-12154"]
+    assert answer.suggestions[0].path == "db/listener.md"
+    with pytest.raises(IndexMismatch):
+        Assistant(index_dir, FakeEmbedder())
+
+
 def test_refresh_takes_up_a_new_version_while_questions_run(small_world: Path, index_dir: Path) -> None:
     build(small_world, index_dir)
     assistant = Assistant(index_dir, FakeEmbedder())

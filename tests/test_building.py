@@ -187,6 +187,15 @@ def test_limits_never_pass_the_models(small_world: Path, index_dir: Path) -> Non
     assert Snapshot.open(index_dir).manifest.limits == ChunkLimits(64, 64)
 
 
+def test_the_models_prompt_stands_before_every_passage_and_takes_its_room(small_world: Path, index_dir: Path) -> None:
+    embedder = FakeEmbedder(max_tokens=64, document_prompt="represent this : ")
+    build(small_world, index_dir, embedder)
+    assert embedder.texts
+    assert all(text.startswith("represent this : ") for text in embedder.texts)
+    assert max(embedder.count_tokens(embedder.texts)) <= 64 - 2
+    assert Snapshot.open(index_dir).manifest.limits.max_tokens == 64 - 3
+
+
 def test_check_embedder(small_world: Path, index_dir: Path) -> None:
     build(small_world, index_dir)
     manifest = Snapshot.open(index_dir).manifest

@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from indexer import onnx_embedding
-from indexer.embedding import Embedder
-from indexer.onnx_embedding import plan_batches
+from indexer.embedding import Embedder, Fingerprint, Precision
+from indexer.onnx_embedding import exported_model, plan_batches
+
+FINGERPRINT = Fingerprint("folder/model", "0" * 64, Precision.INT8, 384, 256, "recipe")
 
 
 def test_mixed_lengths_come_back_in_order(real_embedder: Embedder) -> None:
@@ -51,12 +52,11 @@ def test_the_export_appears_at_once_and_is_kept(tmp_path: Path, monkeypatch: pyt
     monkeypatch.setenv("KB_MODEL_CACHE", str(tmp_path))
     calls: list[Path] = []
 
-    def export(folder: Path) -> None:
+    def write(folder: Path) -> None:
         calls.append(folder)
         (folder / "graph.onnx").write_bytes(b"model")
 
-    monkeypatch.setattr(onnx_embedding, "_export", export)
-    first, second = onnx_embedding.exported_model(), onnx_embedding.exported_model()
+    first, second = exported_model(FINGERPRINT, write), exported_model(FINGERPRINT, write)
     assert first == second
     assert (first / "graph.onnx").read_bytes() == b"model"
     assert first.is_relative_to(tmp_path)
@@ -67,25 +67,23 @@ def test_the_export_appears_at_once_and_is_kept(tmp_path: Path, monkeypatch: pyt
 def test_a_failed_export_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KB_MODEL_CACHE", str(tmp_path))
 
-    def export(folder: Path) -> None:
+    def write(folder: Path) -> None:
         (folder / "graph.onnx").write_bytes(b"half")
         raise OSError("disk full")
 
-    monkeypatch.setattr(onnx_embedding, "_export", export)
     with pytest.raises(OSError, match="disk full"):
-        onnx_embedding.exported_model()
+        exported_model(FINGERPRINT, write)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_two_processes_may_export_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KB_MODEL_CACHE", str(tmp_path))
 
-    def export(folder: Path) -> None:
-        (folder / "graph.onnx").write_bytes(b"mine")
-        other = folder.parent.parent / onnx_embedding.exported_model.__name__
-        if not other.exists():
-            other.mkdir()
-            (onnx_embedding.exported_model() / "graph.onnx").write_bytes(b"the other's")
+    def write_other(folder: Path) -> None:
+        (folder / "graph.onnx").write_bytes(b"the other's")
 
-    monkeypatch.setattr(onnx_embedding, "_export", export)
-    assert (onnx_embedding.exported_model() / "graph.onnx").read_bytes() == b"the other's"
+    def write(folder: Path) -> None:
+        (folder / "graph.onnx").write_bytes(b"mine")
+        exported_model(FINGERPRINT, write_other)
+
+    assert (exported_model(FINGERPRINT, write) / "graph.onnx").read_bytes() == b"the other's"

@@ -22,7 +22,8 @@ from indexer.embedding import (
     Precision,
     Vectors,
     count_with,
-    load_default_tokenizer,
+    default_model_dir,
+    load_tokenizer,
 )
 from indexer.errors import DatasetError
 from indexer.onnx_model import RECIPE
@@ -39,8 +40,7 @@ def copy_articles(source: Path, target: Path, passages: int) -> list[dict[str, s
 
     Chunks are cut as the indexer cuts them, and are `{"article": path, "text": what is embedded}`.
     """
-    tokenizer = load_default_tokenizer()
-    tokenizer.no_truncation()
+    tokenizer = load_tokenizer(default_model_dir())
     files = find_articles(source)
     if not files:
         raise DatasetError(f"there are no articles in {source}; name a folder of Markdown articles with --articles DIR")
@@ -99,8 +99,7 @@ class StandInEmbedder:
     """
 
     def __init__(self) -> None:
-        self._counter = load_default_tokenizer()
-        self._counter.no_truncation()
+        self._counter = load_tokenizer(default_model_dir())
         self._subjects = subject_vectors(_SUBJECTS, _DIMENSIONS)
 
     @property

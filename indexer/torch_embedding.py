@@ -1,0 +1,88 @@
+"""Any sentence-transformers model in fp32, as sentence-transformers itself runs it: the reference."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from indexer.embedding import (
+    DEFAULT_MAX_TOKENS,
+    DEFAULT_MODEL,
+    DEFAULT_WEIGHTS_SHA256,
+    Fingerprint,
+    Precision,
+    Vectors,
+    checked_model_dir,
+    count_with,
+    sha256_of_file,
+)
+from indexer.errors import ModelError
+from indexer.model_folder import document_prompt_of, find_model_folder, query_prompt_of
+
+
+class SentenceTransformerEmbedder:
+    """Any sentence-transformers model in fp32: the reference that others are measured against."""
+
+    def __init__(self, model: str = DEFAULT_MODEL, batch_size: int = 16) -> None:
+        """
+        Raises:
+            ModelError: no such model here, or sentence-transformers cannot load it.
+        """
+        folder = checked_model_dir() if model == DEFAULT_MODEL else find_model_folder(model)
+        from sentence_transformers import SentenceTransformer
+        from transformers.utils import logging
+
+        logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+        try:
+            self._model = SentenceTransformer(str(folder), device="cpu")
+        except (OSError, ValueError) as error:
+            raise ModelError(f"model {model} cannot be loaded ({error}); is {folder} complete?") from error
+        self._batch_size = batch_size
+        if model == DEFAULT_MODEL:
+            self._model.max_seq_length = DEFAULT_MAX_TOKENS
+        backend = self._model.tokenizer.backend_tokenizer
+        backend.no_padding()
+        self._counter = type(backend).from_str(backend.to_str())
+        self._counter.no_truncation()
+        self._counter.no_padding()
+        weights = DEFAULT_WEIGHTS_SHA256 if model == DEFAULT_MODEL else _weights_sha256(folder)
+        self._fingerprint = Fingerprint(
+            model,
+            weights,
+            Precision.FP32,
+            int(self._model.get_embedding_dimension() or 0),
+            int(self._model.max_seq_length or DEFAULT_MAX_TOKENS),
+            query_prompt=query_prompt_of(self._model.prompts),
+            document_prompt=document_prompt_of(self._model.prompts),
+        )
+
+    @property
+    def fingerprint(self) -> Fingerprint:
+        return self._fingerprint
+
+    def count_tokens(self, texts: Sequence[str]) -> list[int]:
+        return count_with(self._counter, texts)
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        if not texts:
+            return np.empty((0, self._fingerprint.dimensions), np.float32)
+        vectors = self._model.encode(
+            list(texts), prompt="", batch_size=self._batch_size, normalize_embeddings=True, show_progress_bar=False
+        )
+        return np.asarray(vectors, np.float32)
+
+
+def _weights_sha256(folder: Path) -> str:
+    """Of the one file of weights below `folder`; of several, of their names and hashes.
+
+    Of files, because parts that are missing in them get new random values at every start.
+    """
+    files = sorted(file for kind in ("*.safetensors", "*.bin") for file in folder.rglob(kind))
+    hashes = [sha256_of_file(file) for file in files]
+    if len(hashes) == 1:
+        return hashes[0]
+    together = "".join(f"{file.relative_to(folder)}\0{found}\0" for file, found in zip(files, hashes, strict=True))
+    return hashlib.sha256(together.encode()).hexdigest()
