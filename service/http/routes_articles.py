@@ -8,7 +8,7 @@ import hashlib
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from indexer.articles import Article
 from indexer.errors import NotFound
@@ -18,7 +18,7 @@ from service.http.links import links_within
 from service.http.models import ArticleBody, ArticleList, ArticleSummary, Product, SectionBody, Text
 from service.http.problems import ProblemError, problem_responses
 from service.http.security import Caller
-from service.http.services import Services, caller_of, services_of
+from service.http.services import CallerDep, ServicesDep
 from service.rendering import public_markdown, render_article
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ _VARY = "Accept, Authorization, Cookie, Origin"
 def list_articles(
     *,
     response: Response,
-    services: Annotated[Services, Depends(services_of)],
-    caller: Annotated[Caller, Depends(caller_of)],
+    services: ServicesDep,
+    caller: CallerDep,
     cursor: Annotated[Text | None, Query(max_length=2000, description="`next_cursor` of the page before.")] = None,
     limit: Annotated[int, Query(ge=1, le=200)] = 50,
     products: Annotated[list[Product] | None, Query(max_length=20)] = None,
@@ -81,8 +81,8 @@ def list_articles(
 def get_article(
     name: Text,
     request: Request,
-    services: Annotated[Services, Depends(services_of)],
-    caller: Annotated[Caller, Depends(caller_of)],
+    services: ServicesDep,
+    caller: CallerDep,
     format: Annotated[Format | None, Query(description="Instead of the Accept header.")] = None,
 ) -> Response:
     """The article with this path or id: JSON, sanitised HTML (`text/html`) or Markdown (`text/markdown`)."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 from starlette.responses import HTMLResponse, RedirectResponse
 
 from indexer.errors import KBError
@@ -21,7 +21,7 @@ from service.http.problems import ProblemError
 from service.http.routes_articles import cache_control
 from service.http.routes_service import end_session, start_session
 from service.http.security import Caller
-from service.http.services import Services, caller_of, services_of
+from service.http.services import CallerDep, Services, ServicesDep
 from service.neighbours import find_neighbours
 
 router = APIRouter(include_in_schema=False)
@@ -44,8 +44,8 @@ EXAMPLES = (
 @router.get("/")
 async def console(
     request: Request,
-    services: Annotated[Services, Depends(services_of)],
-    caller: Annotated[Caller, Depends(caller_of)],
+    services: ServicesDep,
+    caller: CallerDep,
     q: str = "",
 ) -> Response:
     """The console; with `?q=` complete with its results, narrowed by `?product=` and the other facets."""
@@ -55,8 +55,8 @@ async def console(
 @router.post("/")
 async def console_form(
     request: Request,
-    services: Annotated[Services, Depends(services_of)],
-    caller: Annotated[Caller, Depends(caller_of)],
+    services: ServicesDep,
+    caller: CallerDep,
 ) -> Response:
     """The search form without script. A short text goes on to its address; a long one stays out of it."""
     _check_own_page(request)
@@ -73,8 +73,8 @@ async def console_form(
 @router.post("/results")
 async def results_fragment(
     request: Request,
-    services: Annotated[Services, Depends(services_of)],
-    caller: Annotated[Caller, Depends(caller_of)],
+    services: ServicesDep,
+    caller: CallerDep,
 ) -> Response:
     """The results for a text, as the piece of the page that shows them; sent by the page's script."""
     text = (await request.body()).decode("utf-8", "replace")
@@ -87,8 +87,8 @@ async def results_fragment(
 async def article_page(
     name: str,
     request: Request,
-    services: Annotated[Services, Depends(services_of)],
-    caller: Annotated[Caller, Depends(caller_of)],
+    services: ServicesDep,
+    caller: CallerDep,
     lines: str = "",
 ) -> Response:
     """An article, with the cited lines marked."""
@@ -107,7 +107,7 @@ async def article_page(
 
 
 @router.get("/sign-in")
-async def sign_in_page(caller: Annotated[Caller, Depends(caller_of)]) -> Response:
+async def sign_in_page(caller: CallerDep) -> Response:
     """Where a key is pasted, or a one-time link leads: its token is in the fragment, which no server sees."""
     return page("sign_in.html", caller)
 
@@ -115,8 +115,8 @@ async def sign_in_page(caller: Annotated[Caller, Depends(caller_of)]) -> Respons
 @router.post("/sign-in")
 async def sign_in_form(
     request: Request,
-    services: Annotated[Services, Depends(services_of)],
-    caller: Annotated[Caller, Depends(caller_of)],
+    services: ServicesDep,
+    caller: CallerDep,
 ) -> Response:
     """The sign-in form without script."""
     _check_own_page(request)
@@ -130,7 +130,7 @@ async def sign_in_form(
 
 
 @router.post("/sign-out")
-async def sign_out_form(request: Request, services: Annotated[Services, Depends(services_of)]) -> Response:
+async def sign_out_form(request: Request, services: ServicesDep) -> Response:
     """End the session and go back to the console."""
     response = RedirectResponse("/", 303)
     end_session(services, request, response)

@@ -13,8 +13,7 @@ from indexer.scope import PUBLIC
 from service.deflection import Event, EventKind, Surface
 from service.http.models import Text
 from service.http.problems import ProblemError, problem_responses
-from service.http.security import Caller
-from service.http.services import Services, caller_of, services_of
+from service.http.services import CallerDep, Services, ServicesDep
 
 router = APIRouter(prefix="/v1", tags=["deflection"])
 
@@ -116,8 +115,8 @@ async def _refuse_large(request: Request) -> None:
 )
 def send_event(
     body: EventRequest,
-    services: Annotated[Services, Depends(services_of)],
-    caller: Annotated[Caller, Depends(caller_of)],
+    services: ServicesDep,
+    caller: CallerDep,
 ) -> EventReceipt:
     """Stored with the articles' paths and the caller's key; only a key's holder may write, a web page with its own."""
     if caller.means != "key":
@@ -140,8 +139,8 @@ def send_event(
 def get_deflection(
     *,
     response: Response,
-    services: Annotated[Services, Depends(services_of)],
-    caller: Annotated[Caller, Depends(caller_of)],
+    services: ServicesDep,
+    caller: CallerDep,
     days: Annotated[int, Query(ge=1, le=3660, description="How far back.")] = 30,
     durable_days: Annotated[
         int | None, Query(ge=1, le=365, description="Durable: no ticket within so many days. Default: the setting.")

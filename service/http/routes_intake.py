@@ -6,7 +6,7 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Path, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from pydantic import BaseModel, Field
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse
@@ -22,7 +22,7 @@ from service.connectors.contract import (
     is_public_reply,
 )
 from service.http.problems import ProblemError, problem_responses, request_id_of
-from service.http.services import Services, services_of
+from service.http.services import Services, ServicesDep
 
 if TYPE_CHECKING:
     from service.intake.config import Configured
@@ -84,7 +84,7 @@ class IntakeReceipt(BaseModel):
 async def receive_delivery(
     connector: Annotated[str, Path(pattern=f"^{NAME_PATTERN}$", description="As in the connectors file.")],
     request: Request,
-    services: Annotated[Services, Depends(services_of)],
+    services: ServicesDep,
 ) -> Response:
     """Signed and shaped as the vendor documents; docs/connectors.md tells how to set it up. Answered at once."""
     intake = services.intake

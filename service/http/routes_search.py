@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from service.answers import MAX_RESULTS, Answer, Question, Snippet
 from service.http.caching import answer_tag, is_current
@@ -20,7 +20,7 @@ from service.http.models import (
 )
 from service.http.problems import problem_responses
 from service.http.security import Caller
-from service.http.services import Services, caller_of, services_of
+from service.http.services import CallerDep, Services, ServicesDep
 from service.notes import write_note
 from service.rendering import links_are_open
 from service.triage import Triage, triage
@@ -62,8 +62,8 @@ async def search(
     *,
     request: Request,
     response: Response,
-    services: Annotated[Services, Depends(services_of)],
-    caller: Annotated[Caller, Depends(caller_of)],
+    services: ServicesDep,
+    caller: CallerDep,
     q: Annotated[Text, Query(max_length=MAX_URL_CHARS, description="A symptom.", examples=["401 invalid_token"])],
     title: Annotated[Text, Query(max_length=MAX_URL_TITLE_CHARS, description="The subject.")] = "",
     limit: Annotated[int, Query(ge=1, le=MAX_RESULTS)] = 5,
@@ -89,8 +89,8 @@ async def search(
 async def search_text(
     body: SearchRequest,
     response: Response,
-    services: Annotated[Services, Depends(services_of)],
-    caller: Annotated[Caller, Depends(caller_of)],
+    services: ServicesDep,
+    caller: CallerDep,
 ) -> AnswerBody:
     """Ranked articles with cited snippets."""
     response.headers["Cache-Control"] = "no-store"
@@ -107,8 +107,8 @@ async def suggest_for_ticket(
     body: TicketRequest,
     request: Request,
     response: Response,
-    services: Annotated[Services, Depends(services_of)],
-    caller: Annotated[Caller, Depends(caller_of)],
+    services: ServicesDep,
+    caller: CallerDep,
 ) -> TicketAnswerBody:
     """The same answer, a Markdown note for the ticket's internal side, and for the team triage."""
     response.headers["Cache-Control"] = "no-store"

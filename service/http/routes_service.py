@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Request, Response
 
 from service.http.metrics import CONTENT_TYPE
 from service.http.models import FeedbackReceipt, FeedbackRequest, Health, Readiness, SessionBody, SessionRequest
 from service.http.problems import ProblemError, problem_responses
-from service.http.security import SESSION_COOKIE, Caller
-from service.http.services import Services, caller_of, services_of
+from service.http.security import SESSION_COOKIE
+from service.http.services import CallerDep, Services, ServicesDep
 
 router = APIRouter()
 
@@ -29,8 +28,8 @@ router = APIRouter()
 )
 def send_feedback(
     body: FeedbackRequest,
-    services: Annotated[Services, Depends(services_of)],
-    caller: Annotated[Caller, Depends(caller_of)],
+    services: ServicesDep,
+    caller: CallerDep,
 ) -> FeedbackReceipt:
     """Stored with the article's path and the caller's audience; never with the question."""
     from service.feedback import Feedback
@@ -56,13 +55,13 @@ async def health() -> Health:
     responses=problem_responses("not-ready"),
     summary="Are questions answered?",
 )
-async def ready(services: Annotated[Services, Depends(services_of)]) -> Readiness:
+async def ready(services: ServicesDep) -> Readiness:
     """503 with Retry-After until the index is loaded and the model warm."""
     return Readiness(index_version=services.library.assistant.index_version)
 
 
 @router.get("/metrics", include_in_schema=False)
-async def metrics(services: Annotated[Services, Depends(services_of)]) -> Response:
+async def metrics(services: ServicesDep) -> Response:
     """Prometheus text format."""
     return Response(services.metrics.render(), headers={"Cache-Control": "no-store", "Content-Type": CONTENT_TYPE})
 
@@ -70,7 +69,7 @@ async def metrics(services: Annotated[Services, Depends(services_of)]) -> Respon
 @router.get(
     "/v1/session", operation_id="getSession", tags=["session"], responses=problem_responses(), summary="Who am I?"
 )
-async def get_session(response: Response, caller: Annotated[Caller, Depends(caller_of)]) -> SessionBody:
+async def get_session(response: Response, caller: CallerDep) -> SessionBody:
     """The audience that the caller's credential opens."""
     response.headers["Cache-Control"] = "no-store"
     return SessionBody(audience=caller.audience.value, signed_in=caller.means != "nothing", name=caller.name)
@@ -83,16 +82,14 @@ async def get_session(response: Response, caller: Annotated[Caller, Depends(call
     responses=problem_responses("malformed", "invalid", "forbidden"),
     summary="Sign in to the console",
 )
-async def sign_in(
-    body: SessionRequest, request: Request, response: Response, services: Annotated[Services, Depends(services_of)]
-) -> SessionBody:
+async def sign_in(body: SessionRequest, request: Request, response: Response, services: ServicesDep) -> SessionBody:
     """Exchange a secret key or a one-time token for a session cookie."""
     response.headers["Cache-Control"] = "no-store"
     return start_session(services, request, response, body.token)
 
 
 @router.delete("/v1/session", operation_id="signOut", tags=["session"], status_code=204, summary="Sign out")
-async def sign_out(request: Request, services: Annotated[Services, Depends(services_of)]) -> Response:
+async def sign_out(request: Request, services: ServicesDep) -> Response:
     """End the console session."""
     response = Response(status_code=204)
     end_session(services, request, response)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from fastapi import Request
+from fastapi import Depends, Request
 
 from service.http.answering import AnsweringPool
 from service.http.intake_running import RunningIntake
@@ -38,3 +39,7 @@ async def caller_of(request: Request) -> Caller:
     """FastAPI dependency: who is calling, as the gate found."""
     caller: Caller = request.state.caller
     return caller
+
+
+ServicesDep = Annotated[Services, Depends(services_of)]
+CallerDep = Annotated[Caller, Depends(caller_of)]
