@@ -157,7 +157,7 @@ class RetrievalEngine:
         vector = transform(query.vector[None, :], snapshot.geometry)[0]
         weights = snapshot.words.query_weights(query.text)
         words, held = snapshot.words.scores(weights)
-        tickets = snapshot.history.evidence(vector, query.as_of) if snapshot.history else None
+        tickets = snapshot.history.evidence(vector, weights, query.as_of) if snapshot.history else None
         signatures = self._signatures(query.signatures, view.mask)
         hidden = [self._paths[path] for path in query.excluded if path in self._paths]
         measures = [words] if tickets is None else [words, tickets.votes, tickets.prototype]

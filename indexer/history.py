@@ -1,12 +1,13 @@
-"""What a team's resolved tickets say about its articles. Only vectors and links are kept, never a ticket's text.
+"""What a team's resolved tickets say about its articles. Vectors, links and some words are kept, never a ticket's text.
 
 Two signals, both in closed form, so that learning takes seconds and a new ticket needs no training:
 
 - prototype: each article's mean vector drawn towards the tickets that it resolved. With n tickets x_1..x_n and the
   article's own mean m, the prototype is the direction of lambda m + x_1 + .. + x_n. Articles without tickets keep m.
-- votes: each of the k most similar tickets votes for its articles with its cosine to the fourth power; the sum is
+- votes: each of the k most similar tickets votes for its articles with its similarity to the fourth power; the sum is
   divided by how often the article is linked at all, to the power 3/4, so popular articles do not win by being popular,
-  and its root is taken, so that ten tickets do not outweigh everything else.
+  and its root is taken, so that ten tickets do not outweigh everything else. Similarity is three parts cosine and two
+  parts likeness of words (`indexer.ticket_words`), as a share of the likest ticket's.
 
 Both fade in with the amount of history: trust = belief x tickets / (tickets + 3 articles), where belief is 1 unless it
 was measured (`service.believing`): a history whose tickets resemble no earlier ones says little, however long it is.
@@ -16,7 +17,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,12 +28,18 @@ from numpy.typing import NDArray
 from indexer.dense import DenseIndex, IndexType, Selection, build_dense, choose_type
 from indexer.embedding import Vectors
 from indexer.geometry import transform
+from indexer.ticket_words import TicketWords, has_ticket_words, read_ticket_words, write_ticket_words
 
 _SHRINKAGE = 3.0
 _NEIGHBOURS = 100
+_PROPOSED = 4 * _NEIGHBOURS
+"""Tickets that cosine and words propose each; of these the most similar vote."""
+_BY_WORDS = 0.4
 _POWER = 4.0
 _POPULARITY = 0.75
 _TRUST = 3.0
+
+Scores = NDArray[np.float32]
 
 _TICKETS, _LINKS, _NEAREST, _SUMS = "tickets.npy", "links.json", "tickets.faiss", "sums.npy"
 _BELIEF = "belief.json"
@@ -80,12 +87,14 @@ class ResolvedTickets:
         links: for each ticket the paths of the articles that resolved it.
         created: for each ticket its ISO date, empty if unknown.
         belief: how far it is to be believed; None if that was not measured.
+        words: for each ticket its analysed words that articles use too; empty where they are not known.
     """
 
     vectors: Vectors
     links: tuple[tuple[str, ...], ...]
     created: tuple[str, ...]
     belief: Belief | None = None
+    words: tuple[frozenset[str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +130,8 @@ def write_history(
     (folder / _LINKS).write_text(json.dumps(records))
     if tickets.belief is not None:
         (folder / _BELIEF).write_text(json.dumps(asdict(tickets.belief), indent=1))
+    if tickets.words:
+        write_ticket_words(folder, tickets.words)
     mapped = transform(tickets.vectors, geometry)
     build_dense(folder / _NEAREST, mapped, choose_type(IndexType.AUTO, len(mapped)))
     norms = np.linalg.norm(means, axis=1, keepdims=True)
@@ -141,6 +152,7 @@ def read_tickets(folder: Path) -> ResolvedTickets:
         tuple(tuple(record["articles"]) for record in records),
         tuple(record["created"] for record in records),
         _read_belief(folder),
+        read_ticket_words(folder, len(records)),
     )
 
 
@@ -159,6 +171,7 @@ class TicketHistory:
         self._resolved = self._count_resolved(range(len(records)))
         self._known = np.ones(len(records), np.bool_)
         self._admitted = Selection(self._known)
+        self._words = TicketWords(folder, len(records)) if has_ticket_words(folder) else None
         belief = _read_belief(folder)
         self._belief = 1.0 if belief is None else belief.factor
 
@@ -184,24 +197,46 @@ class TicketHistory:
         other._resolved = self._count_resolved(np.flatnonzero(other._known).tolist())
         return other
 
-    def evidence(self, vector: Vectors, before: str = "") -> TicketEvidence:
+    def evidence(self, vector: Vectors, terms: Collection[str] = (), before: str = "") -> TicketEvidence:
         """Evidence for a question's `vector` (d,) in the corpus' geometry.
 
         Args:
+            terms: the question's analysed words that articles use too.
             before: ISO date; only tickets that are older count, as if it were that day. Tickets without a date do not.
         """
         if before:
             older = (self._created != "") & (self._created < before)
-            return self.without(np.flatnonzero(~older)).evidence(vector)
-        found = self._nearest.search(vector[None, :], self._admitted, _NEIGHBOURS)[0]
+            return self.without(np.flatnonzero(~older)).evidence(vector, terms)
         votes = np.zeros(len(self._resolved))
         counts = np.zeros(len(self._resolved), np.int64)
-        for ticket, cosine in zip(found.rows.tolist(), found.scores.tolist(), strict=True):
+        for ticket, similarity in zip(*self._most_similar(vector, terms), strict=True):
             linked = self._links[ticket]
-            votes[linked] += max(0.0, cosine) ** _POWER * self._shares[ticket]
+            votes[linked] += similarity**_POWER * self._shares[ticket]
             counts[linked] += 1
         weighed = np.sqrt(votes / (self._resolved + 1) ** _POPULARITY)
         return TicketEvidence(self._prototypes @ vector, weighed.astype(np.float32), counts, self.trust)
+
+    def _most_similar(self, vector: Vectors, terms: Collection[str]) -> tuple[list[int], list[float]]:
+        """The tickets that vote, in no order, and how similar each is: 0 to 1."""
+        alike = self._alike(terms)
+        if alike is None:
+            found = self._nearest.search(vector[None, :], self._admitted, _NEIGHBOURS)[0]
+            return found.rows.tolist(), np.maximum(found.scores, 0.0).tolist()
+        near = self._nearest.search(vector[None, :], self._admitted, _PROPOSED)[0].rows
+        likest = np.argpartition(-alike, min(_PROPOSED, len(alike) - 1))[:_PROPOSED]
+        rows = np.union1d(near, likest[alike[likest] > 0])
+        cosines = np.maximum(self._nearest.vectors(rows) @ vector, 0.0)
+        similarity = (1 - _BY_WORDS) * cosines + _BY_WORDS * alike[rows]
+        best = np.argsort(-similarity, kind="stable")[:_NEIGHBOURS]
+        return rows[best].tolist(), similarity[best].tolist()
+
+    def _alike(self, terms: Collection[str]) -> Scores | None:
+        """How alike each ticket is by words, as a share of the likest; None if that is not known, or none is."""
+        if self._words is None:
+            return None
+        likeness = self._words.likeness(terms, self._known)
+        most = likeness.max(initial=0.0)
+        return likeness / most if most > 0 else None
 
     def _count_resolved(self, tickets: Iterable[int]) -> NDArray[np.float64]:
         resolved = np.zeros(len(self._sums))

@@ -35,7 +35,8 @@ class Features:
         coverage: the same as a share of all the question's words, 0 to 1, times the root of how many there are: half of
             thirty words says more than half of two.
         signatures: share of the question's error signatures that the top article holds; a half if it has none.
-        standing: ranking score of the top article where tickets are believed, else 0.
+        standing: ranking score of the top article where tickets are believed, else 0; with tickets counting in full
+            however far they are believed, so that a threshold means the same for every history.
     """
 
     nearness: float
@@ -91,7 +92,7 @@ class DecisionModel:
             wording=float(standardise(found.held[place], evidence.background.held)[0]),
             coverage=held / most * math.sqrt(len(evidence.terms)) if most else 0.0,
             signatures=matched / evidence.signature_count if evidence.signature_count else _NO_SIGNATURE,
-            standing=best.score if self.uses_tickets else 0.0,
+            standing=_standing(best, evidence.trust) if self.uses_tickets else 0.0,
         )
 
     def probability(self, features: Features) -> float:
@@ -105,6 +106,10 @@ class DecisionModel:
 
     def as_dict(self) -> dict[str, float | bool]:
         return asdict(self)
+
+
+def _standing(best: Ranked, trust: float) -> float:
+    return best.score + (best.parts["tickets"] * (1.0 / trust - 1.0) if trust else 0.0)
 
 
 WITH_TICKETS = DecisionModel(

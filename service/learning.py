@@ -13,6 +13,7 @@ from indexer.embedding import Embedder, Vectors, embed_queries
 from indexer.errors import DatasetError
 from indexer.history import Belief, ResolvedTickets
 from indexer.publishing import Learned, publish_learned, try_history
+from indexer.snapshot import Snapshot
 from service.answers import Question
 from service.believing import measure_belief
 from service.queries import QueryViews, read_question
@@ -114,8 +115,12 @@ def learn(
         views = [seen for seen, is_fresh in zip(views, fresh, strict=True) if is_fresh]
     if not kept:
         raise DatasetError("nothing to learn from: every ticket of the history is among the excluded ones")
+    known = Snapshot.open(index_dir).words
     history = ResolvedTickets(
-        vectors, tuple(ticket.articles for ticket in kept), tuple(ticket.created for ticket in kept)
+        vectors,
+        links=tuple(ticket.articles for ticket in kept),
+        created=tuple(ticket.created for ticket in kept),
+        words=tuple(frozenset(known.query_weights(seen.words)) for seen in views),
     )
     if measure:
         with try_history(index_dir, embedder, history) as snapshot:

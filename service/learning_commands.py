@@ -40,8 +40,9 @@ def learn(
 ) -> None:
     """Teach the index which articles resolved which tickets, and publish it.
 
-    A line is `{"text": .., "title": .., "articles": [path, ..], "created": "2026-01-31"}`. Only vectors, links and
-    dates are kept, never a ticket's text. What was learned survives re-indexing; learning again replaces it.
+    A line is `{"text": .., "title": .., "articles": [path, ..], "created": "2026-01-31"}`. Vectors, links, dates and
+    those words that articles use too are kept, never a ticket's text. What was learned survives re-indexing; learning
+    again replaces it.
 
     How far the history is believed is measured: held-out tickets are ranked with it in full, in part and without it,
     and what ranks best is kept. So a history that says little counts little.

@@ -95,6 +95,17 @@ def test_without_measuring_or_with_few_tickets_the_size_alone_decides(source: Pa
         assert history.trust == pytest.approx(len(chosen) / (len(chosen) + 3 * 12))
 
 
+def test_only_words_that_articles_use_are_kept_of_a_ticket(small_world: Path, index_dir: Path) -> None:
+    text = "Hello, Ada Lovelace (ada@example.com) cannot resolve the listener, listener of order 4711"
+    _learn(small_world, index_dir, [PastTicket("T-1", "Lovelace again", text, ("db/listener.md",), "")])
+    folder = Snapshot.open(index_dir).folder / HISTORY
+    (words,) = read_tickets(folder).words
+    assert "resolv" in words
+    stored = b"".join(file.read_bytes() for file in folder.iterdir())
+    for said in (b"ovelac", b"ada", b"4711", b"T-1"):
+        assert said not in stored
+
+
 def test_tickets_of_unknown_articles_are_not_asked(small_world: Path, index_dir: Path) -> None:
     tickets = [*_returning(8), *[PastTicket("", "", f"gone {number}", ("gone.md",), "") for number in range(5)]]
     belief = _learn(small_world, index_dir, tickets).belief

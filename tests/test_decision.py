@@ -48,7 +48,9 @@ def test_features() -> None:
     assert features.standing == 0.0
     no_codes = DecisionModel().read([Ranked(1, 5.0, {}, 1)], _evidence(found))
     assert no_codes.signatures == 0.5
-    assert WITH_TICKETS.read([Ranked(1, 5.0, {}, 1)], _evidence(found)).standing == 5.0
+    best = Ranked(1, 5.0, {"words": 3.0, "tickets": 2.0}, 1)
+    for trust, standing in ((1.0, 5.0), (0.5, 7.0), (0.0, 5.0)):
+        assert WITH_TICKETS.read([best], _evidence(found, trust=trust)).standing == pytest.approx(standing)
 
 
 @given(st.lists(st.floats(-5, 20), min_size=6, max_size=6), st.integers(0, 5), st.floats(0, 5))

@@ -48,6 +48,41 @@ def test_without_some_tickets_it_is_as_if_they_had_never_been(tmp_path: Path) ->
     np.testing.assert_array_equal(whole.evidence(AXES[3]).votes, before.votes)
 
 
+def test_words_tell_apart_what_vectors_do_not(tmp_path: Path) -> None:
+    words = (frozenset({"webhook", "gone"}), frozenset({"webhook", "certificate"}), frozenset({"certificate"}))
+    tickets = ResolvedTickets(AXES[[3, 3, 3]], (("a.md",), ("b.md",), ("c.md",)), ("", "", ""), None, words)
+    history = _history(tmp_path / "words", tickets)
+    blind = history.evidence(AXES[3]).votes
+    np.testing.assert_allclose(blind, blind[0])
+    np.testing.assert_allclose(history.evidence(AXES[3], ["unheard"]).votes, blind)
+    first, second, third = history.evidence(AXES[3], {"webhook": 1.0, "gone": 2.0}).votes
+    assert first > second > third > 0
+    assert np.argmax(history.evidence(AXES[3], ["certificate"]).votes) == 2
+    far = history.evidence(AXES[0], ["gone"])
+    assert far.votes[0] > 0
+    assert far.votes[2] == 0
+
+
+def test_words_of_tickets_that_are_held_out_change_nothing(tmp_path: Path) -> None:
+    words = (frozenset({"webhook", "gone"}), frozenset({"webhook"}), frozenset({"certificate", "gone", "old", "x"}))
+    links, vectors = (("a.md",), ("b.md",), ("c.md",)), AXES[[3, 1, 3]]
+    less = _history(tmp_path / "whole", ResolvedTickets(vectors, links, ("",) * 3, None, words)).without(np.array([2]))
+    never = _history(tmp_path / "never", ResolvedTickets(vectors[:2], links[:2], ("",) * 2, None, words[:2]))
+    for terms in (["gone"], ["webhook", "gone"], ["certificate"], []):
+        found, wanted = less.evidence(AXES[3], terms), never.evidence(AXES[3], terms)
+        np.testing.assert_allclose(found.votes, wanted.votes, atol=1e-6)
+        np.testing.assert_array_equal(found.counts, wanted.counts)
+
+
+@pytest.mark.parametrize(
+    "words", [(), (frozenset(), frozenset()), (frozenset({"a", "b"}), frozenset()), (frozenset({"b"}), frozenset("cb"))]
+)
+def test_words_are_read_as_they_were_written(tmp_path: Path, words: tuple[frozenset[str], ...]) -> None:
+    tickets = ResolvedTickets(AXES[:2], (("a.md",), ("b.md",)), ("", ""), None, words)
+    assert _history(tmp_path, tickets).evidence(AXES[0], ["b"]).votes[0] > 0
+    assert read_tickets(tmp_path / "h").words == words
+
+
 def test_belief_scales_trust(tmp_path: Path) -> None:
     belief = Belief(0.25, 40, 3, ((0.0, 0.5), (0.25, 0.6), (1.0, 0.4)), "2026-01-02")
     history = _history(tmp_path, ResolvedTickets(AXES[[3, 1]], (("a.md",), ("b.md",)), ("", ""), belief))
