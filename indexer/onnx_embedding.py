@@ -45,7 +45,7 @@ nothing, and from 1,000 on they lose a tenth because their states leave the proc
 
 
 _LEAST_COSINE = 0.98
-"""To the reference's vectors, of the worst of `_SAMPLES`, for a graph to be kept. The default model has 0.994."""
+"""To the reference's vectors, of the worst of `_SAMPLES`, for a graph to be kept. The default model has 0.996."""
 _SAMPLES = (
     "requests fail with 401 since noon",
     "ORA-12154: TNS:could not resolve the connect identifier specified",
