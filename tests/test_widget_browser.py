@@ -145,6 +145,32 @@ def test_options_are_highlighted_plain_text_without_links(page: Any) -> None:
     assert page.locator(INPUT).get_attribute("aria-controls") in ids
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            "2. Ask for its **state**:\n   ```bash\n   curl -sS x | jq [a](b)\n   ```\nThen wait.",
+            "Ask for its state: Then wait.",
+        ),
+        ("Ask.\n```bash\ncurl -sS", "Ask."),
+        ("curl `x`\n```\n\nA job stays queued.", "curl x A job stays queued."),
+        ("```text\nERR_EXPORT_42\n```", "What it is about."),
+    ],
+)
+def test_blocks_of_code_are_left_out_of_what_an_option_shows(page: Any, text: str, shown: str) -> None:
+    def answer(route: Any) -> None:
+        response = route.fetch()
+        body = response.json()
+        suggestion = body["suggestions"][0]
+        suggestion["snippets"][0] |= {"text": text, "highlights": []}
+        suggestion["summary"] = "What it is about."
+        route.fulfill(response=response, json=body)
+
+    page.route(re.compile("/v1/search"), answer)
+    type_in_search(page)
+    assert page.locator(f"{OPTION} .snippet").first.inner_text().strip() == shown
+
+
 def test_a_burst_of_typing_asks_once_and_is_not_repeated(page: Any) -> None:
     page.type(INPUT, SYMPTOM, delay=20)
     page.wait_for_selector(OPTION)

@@ -35,17 +35,23 @@ export const ICONS = {
   check: "M5 12.5l4.5 4.5L19 7.5",
 };
 
+const CODE = /^[ \t]*(?:```|~~~)\w[^]*?(?:^[ \t]*(?:```|~~~)[ \t]*$|$(?![^]))/gm;
+
 const MARKUP = /!?\[([^\]\n]*)\]\([^)\n]*\)|^[ \t]*(?:#{1,6}|>|[-*+]|\d{1,3}[.)])[ \t]+|^[ \t]*(?:```|~~~).*$|\*\*|__|`|(?<![\w*])\*(?=\w)|(?<=[\w.)])\*(?![\w*])/gm;
 
-/** A suggestion's title, its first snippet, and where in the article that stands. */
-export function suggestionNodes({ title, snippets: [snippet] }) {
+/** A suggestion's title, its first snippet, and where in the article that stands; of a snippet that is all code, the summary. */
+export function suggestionNodes({ title, summary, snippets: [snippet] }) {
   const part = (name, ...children) => el("span", { class: name, part: `option-${name}`, dir: "auto" }, ...children);
   const nodes = [part("title", title)];
-  if (snippet) nodes.push(part("snippet", ...snippetNodes(snippet)), part("where", snippet.citation.heading_path.slice(1).join(" › ")));
+  if (snippet) {
+    const said = snippetNodes(snippet);
+    const isCode = !said.some((node) => /\p{L}/u.test(node.textContent ?? node));
+    nodes.push(part("snippet", ...(isCode ? [summary] : said)), part("where", snippet.citation.heading_path.slice(1).join(" › ")));
+  }
   return nodes;
 }
 
-/** A snippet as text and <mark> nodes: its Markdown signs left out, the words that matched marked. */
+/** A snippet as text and <mark> nodes: blocks of code and Markdown signs left out, the words that matched marked. */
 function snippetNodes({ text, highlights }) {
   const keep = new Uint8Array(text.length).fill(1);
   for (const match of text.matchAll(MARKUP)) {
@@ -55,6 +61,7 @@ function snippetNodes({ text, highlights }) {
       keep.fill(1, start, start + match[1].length);
     }
   }
+  for (const match of text.matchAll(CODE)) keep.fill(0, match.index, match.index + match[0].length);
   let codePoint = 0;
   const ends = Array.from(text, (character) => (codePoint += character.length));
   for (const [start, end] of highlights) {
