@@ -66,6 +66,7 @@ class BuildReport:
         added, changed, removed: paths, against the version before.
         errors: one for each malformed file, which is not in the index.
         embedded, reused: vectors computed now, and taken over by content.
+        model, precision: what embeds.
     """
 
     version: str
@@ -79,6 +80,8 @@ class BuildReport:
     embedded: int
     reused: int
     duration_s: float
+    model: str
+    precision: str
 
 
 def build_index(
@@ -132,6 +135,8 @@ def build_index(
         embedded=embedded,
         reused=len({key for entry in gathered.entries for key in entry.vector_keys}) - embedded,
         duration_s=time.monotonic() - started,
+        model=embedder.fingerprint.model,
+        precision=embedder.fingerprint.precision,
     )
 
 
@@ -168,6 +173,8 @@ def _unchanged(version: str, live: Manifest, errors: tuple[ArticleError, ...], s
         embedded=0,
         reused=0,
         duration_s=time.monotonic() - started,
+        model=live.fingerprint.model,
+        precision=live.fingerprint.precision,
     )
 
 
@@ -258,4 +265,6 @@ def describe(report: BuildReport) -> dict[str, Any]:
         "embedded": report.embedded,
         "reused": report.reused,
         "duration_s": round(report.duration_s, 3),
+        "model": report.model,
+        "precision": report.precision,
     }

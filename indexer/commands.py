@@ -171,7 +171,8 @@ def _show_report(console: Console, report: BuildReport, as_json: bool, quiet: bo
     if report.published:
         lines = [
             f"{size} ({len(report.added)} added, {len(report.changed)} changed, {len(report.removed)} removed)",
-            f"{report.embedded} vectors embedded, {report.reused} reused, {report.duration_s:.1f} s",
+            f"{report.embedded} vectors embedded by {report.model} in {report.precision}, {report.reused} reused, "
+            f"{report.duration_s:.1f} s",
             f"published {report.version}",
         ]
     else:

@@ -36,6 +36,15 @@ def test_the_index_is_where_the_option_says_or_else_the_environment(source: Path
     assert run("verify", KB_INDEX=str(tmp_path / "one")).exit_code == 0
 
 
+def test_the_summary_names_model_and_precision(source: Path, index_dir: Path) -> None:
+    write_article(source, "a.md")
+    assert "vectors embedded by fake in fp32, 0 reused" in run("index", source, "--index", index_dir).stderr
+    for _ in range(2):  # with and without a change
+        report = json.loads(run("index", source, "--index", index_dir, "--json").stdout)
+        assert (report["model"], report["precision"]) == ("fake", "fp32")
+        write_article(source, "b.md")
+
+
 def test_a_malformed_file_is_named_and_the_rest_is_published(source: Path, index_dir: Path) -> None:
     write_article(source, "good.md")
     (source / "bad.md").write_text("---\ntitle: [\n---\n\n# Bad\n", "utf-8")
