@@ -41,7 +41,11 @@ def index(
     ] = "internal",
     strict: Annotated[bool, typer.Option("--strict", help="Publish nothing if any file is malformed.")] = False,
     model: Annotated[
-        str | None, typer.Option(help="Embedding model: a sentence-transformers name or folder.", show_default=False)
+        str | None,
+        typer.Option(
+            help="Embedding model: a sentence-transformers name or folder. Default: the one that made the index.",
+            show_default=False,
+        ),
     ] = None,
     precision: Annotated[
         Literal["int8", "fp32"] | None,
@@ -73,11 +77,24 @@ def index(
     from indexer.embedding import DEFAULT_MODEL, Precision, load_embedder
     from indexer.metadata import Audience
     from indexer.progress import reporter_for
+    from indexer.snapshot import live_manifest
 
     _require_folder(source)
     console = Console(stderr=True)
     options = BuildOptions(default_audience=Audience(audience), strict=strict, index_type=IndexType(index_type))
+    live = live_manifest(index_dir)
+    made_by = live.fingerprint if live else None
+    if made_by and model is None:
+        model, precision = made_by.model, precision or made_by.precision.value
     embedder = load_embedder(model or DEFAULT_MODEL, Precision(precision) if precision else None)
+    if live and live.has_learned and live.fingerprint != embedder.fingerprint:
+        console.print(
+            f"kb: note: what the index learned was learned with {live.fingerprint.model} in "
+            f"{live.fingerprint.precision} and is left out: run `kb learn` and `kb calibrate` again",
+            style="yellow",
+            highlight=False,
+            soft_wrap=True,
+        )
 
     def build() -> BuildReport:
         with reporter_for(console, quiet) as progress:

@@ -80,6 +80,11 @@ class Manifest:
             },
         }
 
+    @property
+    def has_learned(self) -> bool:
+        """Whether the version holds resolved tickets or a calibrated decision."""
+        return any(name == DECISION or name.startswith(f"{HISTORY}/") for name in self.files)
+
     @classmethod
     def read(cls, folder: Path) -> Manifest:
         """The manifest of the version in `folder`. Raises IndexCorrupt or IndexMismatch."""
@@ -117,6 +122,14 @@ def current_version(index_dir: Path) -> str:
     if not name or name != Path(name).name or not (index_dir / name).is_dir():
         raise IndexCorrupt(f"{index_dir / 'CURRENT'} names no version: run `kb index` again")
     return name
+
+
+def live_manifest(index_dir: Path) -> Manifest | None:
+    """The live version's manifest; None where there is no version that this program reads."""
+    try:
+        return Manifest.read(index_dir / current_version(index_dir))
+    except (IndexNotFound, IndexCorrupt, IndexMismatch):
+        return None
 
 
 class Snapshot:

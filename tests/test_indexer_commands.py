@@ -9,7 +9,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from eval.cli import app
+from indexer.embedding import Precision
 from indexer.errors import IndexNotFound, InputError, KBError
+from indexer.publishing import Learned, publish_learned
 from indexer.snapshot import Snapshot
 from tests.conftest import FakeEmbedder, write_article
 
@@ -43,6 +45,37 @@ def test_the_summary_names_model_and_precision(source: Path, index_dir: Path) ->
         report = json.loads(run("index", source, "--index", index_dir, "--json").stdout)
         assert (report["model"], report["precision"]) == ("fake", "fp32")
         write_article(source, "b.md")
+
+
+def test_the_model_that_made_the_index_is_taken_again(
+    source: Path, index_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[object, ...]] = []
+
+    def load(*arguments: object) -> FakeEmbedder:
+        asked.append(arguments)
+        return FakeEmbedder()
+
+    monkeypatch.setattr("indexer.embedding.load_embedder", load)
+    write_article(source, "a.md")
+    for more in ((), (), ("--precision", "int8"), ("--model", "another")):
+        run("index", source, "--index", index_dir, "--quiet", *more)
+    first, *later = asked
+    assert first == ("all-MiniLM-L6-v2", None)
+    assert later == [("fake", Precision.FP32), ("fake", Precision.INT8), ("another", None)]
+
+
+def test_another_model_says_that_what_was_learned_is_left_out(
+    source: Path, index_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_article(source, "a.md")
+    run("index", source, "--index", index_dir, "--quiet")
+    publish_learned(index_dir, FakeEmbedder(), Learned(decision={"model": {}}))
+    assert "note" not in run("index", source, "--index", index_dir).stderr
+    monkeypatch.setattr("indexer.embedding.load_embedder", lambda *_: FakeEmbedder(salt="other"))
+    said = run("index", source, "--index", index_dir).stderr
+    assert "learned with fake in fp32 and is left out: run `kb learn` and `kb calibrate` again" in said
+    assert Snapshot.open(index_dir).decision is None
 
 
 def test_a_malformed_file_is_named_and_the_rest_is_published(source: Path, index_dir: Path) -> None:
