@@ -78,10 +78,6 @@ class ModelFolder:
     def weights_file(self) -> Path:
         return self.path / "model.safetensors"
 
-    @property
-    def tokenizer_file(self) -> Path:
-        return self.path / "tokenizer.json"
-
 
 def find_model_folder(model: str) -> Path:
     """The folder of `model`: itself, or where the hub's local cache has the model of that name.
@@ -114,6 +110,23 @@ def read_model_folder(path: Path) -> ModelFolder:
     Raises:
         UnsupportedModel: a part that is not known, or files that are missing or cannot be read.
     """
+    try:
+        return _read_settings(path)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise UnsupportedModel(f"{path}: its settings are not as expected: {error!r}") from error
+
+
+def query_prompt_of(prompts: Mapping[str, str]) -> str:
+    """What a model's prompts put in front of a question, by the names that sentence-transformers knows."""
+    return prompts.get("query") or ""
+
+
+def document_prompt_of(prompts: Mapping[str, str]) -> str:
+    """The same for what is searched. sentence-transformers adds an empty `document`, which hides the other names."""
+    return next((prompts[name] for name in _DOCUMENT_PROMPTS if prompts.get(name)), "")
+
+
+def _read_settings(path: Path) -> ModelFolder:
     modules = {module["type"].rsplit(".", 1)[-1]: str(module["path"]) for module in _read(path, "modules.json")}
     unknown = modules.keys() - {"Transformer", "Pooling", "Normalize"}
     if unknown or not {"Transformer", "Pooling"} <= modules.keys():
@@ -123,6 +136,8 @@ def read_model_folder(path: Path) -> ModelFolder:
     for name in ("model.safetensors", "tokenizer.json"):
         if not (folder / name).is_file():
             raise UnsupportedModel(f"{path}: there is no {name}")
+    if limits.get("do_lower_case"):
+        raise UnsupportedModel(f"{path}: do_lower_case is true")
     pooling = _pooling_of(_read(path / modules["Pooling"], "config.json"), path)
     architecture = _architecture_of(config, pooling, path)
     prompts = _read(path, "config_sentence_transformers.json", optional=True).get("prompts") or {}
@@ -137,16 +152,6 @@ def read_model_folder(path: Path) -> ModelFolder:
         query_prompt=query_prompt_of(prompts),
         document_prompt=document_prompt_of(prompts),
     )
-
-
-def query_prompt_of(prompts: Mapping[str, str]) -> str:
-    """What a model's prompts put in front of a question, by the names that sentence-transformers knows."""
-    return prompts.get("query") or ""
-
-
-def document_prompt_of(prompts: Mapping[str, str]) -> str:
-    """The same for what is searched. sentence-transformers adds an empty `document`, which hides the other names."""
-    return next((prompts[name] for name in _DOCUMENT_PROMPTS if prompts.get(name)), "")
 
 
 def _architecture_of(config: Mapping[str, Any], pooling: Pooling, path: Path) -> Architecture:

@@ -88,6 +88,8 @@ def test_other_weights_and_settings_make_another_graph_and_fingerprint(tmp_path:
         ("config.json", {"model_type": "t5"}, "of the kind t5"),
         ("config.json", {"hidden_act": "relu"}, "hidden_act is relu"),
         ("config.json", {"position_embedding_type": "rotary"}, "position_embedding_type is rotary"),
+        ("config.json", {"num_attention_heads": None}, "its settings are not as expected"),
+        ("sentence_bert_config.json", {"do_lower_case": True}, "do_lower_case is true"),
         ("config.json", {"num_hidden_layers": 3}, r"there is no encoder\.layer\.2\."),
         ("1_Pooling/config.json", {"pooling_mode_max_tokens": True}, "pooling is"),
         ("1_Pooling/config.json", {"pooling_mode": "weightedmean"}, "pooling is weightedmean"),
