@@ -98,10 +98,12 @@ def find_model_folder(model: str) -> Path:
     try:
         return Path(snapshot_download(name, allow_patterns=_FETCHED, local_files_only=offline))
     except (OSError, ValueError, HFValidationError) as error:
-        raise ModelError(
-            f"model {model} cannot be loaded ({error}); name a folder that holds it, "
-            "or set HF_HUB_OFFLINE=0 once to let it be fetched"
-        ) from error
+        if offline:
+            raise ModelError(
+                f"model {model} is neither a folder nor in the hub's local cache; name a folder that holds it, or set "
+                "HF_HUB_OFFLINE=0 once to let it be fetched"
+            ) from error
+        raise ModelError(f"model {model} is no folder and cannot be fetched: {error}") from error
 
 
 def read_model_folder(path: Path) -> ModelFolder:

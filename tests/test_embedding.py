@@ -116,7 +116,7 @@ def test_altered_weights_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_models_that_cannot_be_had() -> None:
     for name in ("some-other-model", "/nowhere/at/all"):
         for precision in (None, *Precision):
-            with pytest.raises(ModelError, match=rf"model {name} cannot be loaded .*HF_HUB_OFFLINE=0"):
+            with pytest.raises(ModelError, match=rf"model {name} is neither a folder nor .*HF_HUB_OFFLINE=0"):
                 load_embedder(name, precision)
 
 
