@@ -35,18 +35,17 @@ export const ICONS = {
   check: "M5 12.5l4.5 4.5L19 7.5",
 };
 
-const CODE = /^[ \t]*(?:```|~~~)\w[^]*?(?:^[ \t]*(?:```|~~~)[ \t]*$|$(?![^]))/gm;
-
-const MARKUP = /!?\[([^\]\n]*)\]\([^)\n]*\)|^[ \t]*(?:#{1,6}|>|[-*+]|\d{1,3}[.)])[ \t]+|^[ \t]*(?:```|~~~).*$|\*\*|__|`|(?<![\w*])\*(?=\w)|(?<=[\w.)])\*(?![\w*])/gm;
+// A block of code whose fence names its language, as far as the snippet has it; a link or image; other signs.
+const MARKUP = /^[ \t]*(?:```|~~~)\w[^]*?(?:^[ \t]*(?:```|~~~)|$(?![^]))|!?\[([^\]\n]*)\]\([^)\n]*\)|^[ \t]*(?:#{1,6}|>|[-*+]|\d{1,3}[.)])[ \t]+|^[ \t]*(?:```|~~~).*$|\*\*|__|`|(?<![\w*])\*(?=\w)|(?<=[\w.)])\*(?![\w*])/gm;
 
 /** A suggestion's title, its first snippet, and where in the article that stands; of a snippet that is all code, the summary. */
 export function suggestionNodes({ title, summary, snippets: [snippet] }) {
   const part = (name, ...children) => el("span", { class: name, part: `option-${name}`, dir: "auto" }, ...children);
   const nodes = [part("title", title)];
   if (snippet) {
-    const said = snippetNodes(snippet);
-    const isCode = !said.some((node) => /\p{L}/u.test(node.textContent ?? node));
-    nodes.push(part("snippet", ...(isCode ? [summary] : said)), part("where", snippet.citation.heading_path.slice(1).join(" › ")));
+    const said = part("snippet", ...snippetNodes(snippet));
+    if (!/\p{L}/u.test(said.textContent)) said.textContent = summary;
+    nodes.push(said, part("where", snippet.citation.heading_path.slice(1).join(" › ")));
   }
   return nodes;
 }
@@ -61,7 +60,6 @@ function snippetNodes({ text, highlights }) {
       keep.fill(1, start, start + match[1].length);
     }
   }
-  for (const match of text.matchAll(CODE)) keep.fill(0, match.index, match.index + match[0].length);
   let codePoint = 0;
   const ends = Array.from(text, (character) => (codePoint += character.length));
   for (const [start, end] of highlights) {
