@@ -83,9 +83,8 @@ def index(
     console = Console(stderr=True)
     options = BuildOptions(default_audience=Audience(audience), strict=strict, index_type=IndexType(index_type))
     live = live_manifest(index_dir)
-    made_by = live.fingerprint if live else None
-    if made_by and model is None:
-        model, precision = made_by.model, precision or made_by.precision.value
+    if live and model is None:
+        model, precision = live.fingerprint.model, precision or live.fingerprint.precision.value
     embedder = load_embedder(model or DEFAULT_MODEL, Precision(precision) if precision else None)
     if live and live.has_learned and live.fingerprint != embedder.fingerprint:
         console.print(

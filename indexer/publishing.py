@@ -36,6 +36,7 @@ from indexer.snapshot import (
     Snapshot,
     current_version,
     file_record,
+    is_learned,
 )
 
 _KEPT_VERSIONS = 2
@@ -69,7 +70,7 @@ def publish_learned(index_dir: Path, embedder: Embedder, learned: Learned) -> tu
         check_embedder(live.manifest, embedder)
         building = fresh_folder(index_dir)
         for name in live.manifest.files:
-            if name != DECISION and not name.startswith(f"{HISTORY}/"):
+            if not is_learned(name):
                 (building / name).parent.mkdir(parents=True, exist_ok=True)
                 os.link(live.folder / name, building / name)
         paths, means = _paths_and_means(live)

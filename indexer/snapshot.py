@@ -83,7 +83,7 @@ class Manifest:
     @property
     def has_learned(self) -> bool:
         """Whether the version holds resolved tickets or a calibrated decision."""
-        return any(name == DECISION or name.startswith(f"{HISTORY}/") for name in self.files)
+        return any(map(is_learned, self.files))
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
@@ -111,6 +111,11 @@ class Manifest:
             )
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise IndexCorrupt(f"{folder / 'manifest.json'} cannot be read ({error}): run `kb index` again") from error
+
+
+def is_learned(name: str) -> bool:
+    """Whether a version's file of this name holds what a team taught the index, and not what its articles say."""
+    return name == DECISION or name.startswith(f"{HISTORY}/")
 
 
 def current_version(index_dir: Path) -> str:

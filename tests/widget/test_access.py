@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -18,10 +18,7 @@ from tests.widget_world import (
     Opener,
     Site,
     hold,
-    launched,
     load_axe,
-    open_site,
-    opening,
     type_in_form,
     type_in_search,
 )
@@ -29,24 +26,6 @@ from tests.widget_world import (
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 AXE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
 STRINGS = json.loads((WIDGET / "strings.json").read_text())
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with launched() as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    with open_site(tmp_path_factory.mktemp("access")) as site:
-        yield site
-
-
-@pytest.fixture
-def visit(browser: Any, site: Site) -> Iterator[Opener]:
-    with opening(browser, site) as opener:
-        yield opener
 
 
 def closed(page: Any) -> None:
