@@ -13,9 +13,9 @@ from urllib.parse import unquote
 
 import yaml
 
-from eval.reading import Record, read_jsonl
 from indexer.articles import find_articles
 from indexer.errors import DatasetError
+from service.json_lines import Record, read_records
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_-]")
 _LONGEST_NAME = 200
@@ -49,7 +49,7 @@ def write_corpus(corpus: Path, folder: Path) -> None:
         DatasetError: a malformed line or a document id that comes twice.
     """
     seen: dict[str, str] = {}
-    for record in read_jsonl(corpus):
+    for record in read_records(corpus):
         doc_id = record.name("_id")
         if doc_id in seen:
             raise DatasetError(f"{record.where}: document {doc_id!r} is already at {seen[doc_id]}; ids must be unique")

@@ -17,6 +17,8 @@ MAX_RESULTS = 50
 class Question:
     """A symptom, or a whole ticket.
 
+    Half surrogates, as from a text that was cut in the middle of a character, become question marks.
+
     Attributes:
         text: the ticket's body, or all there is.
         title: the ticket's subject; empty where there is none.
@@ -28,6 +30,8 @@ class Question:
     limit: int = 5
 
     def __post_init__(self) -> None:
+        for name in ("text", "title"):
+            object.__setattr__(self, name, getattr(self, name).encode("utf-8", "replace").decode())
         if not (self.text.strip() or self.title.strip()):
             raise InputError("the query is empty; type a symptom, an error message or a whole ticket")
         if len(self.text) + len(self.title) > MAX_QUERY_CHARS:

@@ -23,6 +23,11 @@ SettingsOption = Annotated[
 ]
 
 
+def read_standard_input() -> str:
+    """All of standard input; bytes that are not UTF-8, as old logs hold, become replacement characters."""
+    return sys.stdin.buffer.read().decode("utf-8", "replace")
+
+
 @app.command()
 def search(
     text: Annotated[str, typer.Argument(help="A symptom or a whole ticket; - reads it from standard input.")] = "",
@@ -45,7 +50,7 @@ def search(
     from service.answers import Question
     from service.settings import load_settings
 
-    question = Question(sys.stdin.read() if from_stdin or text == "-" else text, title, limit)
+    question = Question(read_standard_input() if from_stdin or text == "-" else text, title, limit)
     settings = load_settings(index=index)
 
     from service.assistant import Assistant

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from indexer.publishing import Learned, publish_learned, try_history
 from indexer.snapshot import Snapshot
 from service.answers import Question
 from service.believing import measure_belief
+from service.json_lines import Record, read_records
 from service.queries import QueryViews, read_question
 
 _SAME_TEXT_COSINE = 0.97
@@ -66,14 +66,7 @@ def read_history(file: Path) -> list[PastTicket]:
     Raises:
         DatasetError: naming file and line.
     """
-    tickets = []
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"history {file} cannot be read: {error}") from error
-    for number, line in enumerate(lines, start=1):
-        if line.strip():
-            tickets.append(_parse(file, number, line))
+    tickets = [_past_ticket(record) for record in read_records(file)]
     if not tickets:
         raise DatasetError(f"history {file} holds no ticket; write one JSON object a line with `text` and `articles`")
     return tickets
@@ -148,20 +141,10 @@ def _embed(
     return out
 
 
-def _parse(file: Path, number: int, line: str) -> PastTicket:
-    where = f"{file}:{number}"
-    try:
-        values = json.loads(line)
-    except ValueError as error:
-        raise DatasetError(f"{where}: is not JSON ({error}); write one object a line") from error
-    if not isinstance(values, dict):
-        raise DatasetError(f"{where}: must be a JSON object")
-    title, text = str(values.get("title") or ""), str(values.get("text") or "")
-    articles = values.get("articles")
-    if not (title.strip() or text.strip()):
-        raise DatasetError(f"{where}: has neither `title` nor `text`")
+def _past_ticket(record: Record) -> PastTicket:
+    title, text = record.title_and_text()
+    articles = record.values.get("articles")
     if not isinstance(articles, list) or not articles or not all(isinstance(path, str) for path in articles):
-        raise DatasetError(f"{where}: `articles` must be a non-empty list of article paths")
-    return PastTicket(
-        str(values.get("_id") or ""), title, text, tuple(dict.fromkeys(articles)), str(values.get("created") or "")
-    )
+        raise DatasetError(f'{record.where}: "articles" must be a non-empty list of article paths')
+    linked = tuple(dict.fromkeys(articles))
+    return PastTicket(record.name("_id", ""), title, text, linked, record.text("created", ""))

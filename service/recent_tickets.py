@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from indexer.errors import DatasetError
 from service.answers import MAX_QUERY_CHARS, Question
+from service.json_lines import Record, read_records
 from service.queries import read_question
 from service.triage_similar import RecentTicket
 
@@ -31,24 +30,26 @@ def read_recent(file: Path, assistant: Assistant) -> list[RecentTicket]:
     """
     from service.triage import question_vectors
 
-    values = list(_lines(file))
-    if not values:
+    records = list(read_records(file))
+    if not records:
         raise DatasetError(f"{file} holds no ticket; write one JSON object a line with `_id`, `text` and `created`")
-    questions = [question for _, question, _ in values]
+    ids = [record.name("_id") for record in records]
+    questions = [_question(record) for record in records]
+    times = [_created_s(record) for record in records]
     vectors = question_vectors(assistant, questions)
     return [
         RecentTicket(
-            ticket_id=str(record["_id"]),
+            ticket_id=ticket_id,
             vector=vector,
             created_s=created_s,
             signatures=read_question(question).signatures,
-            is_open=str(record.get("status") or "open").casefold() not in _CLOSED,
-            is_incident=record.get("incident") is True,
+            is_open=record.text("status", "open").casefold() not in _CLOSED,
+            is_incident=record.values.get("incident") is True,
             title=question.title,
-            url=str(record.get("url") or ""),
-            account=str(record.get("account") or ""),
+            url=record.text("url", ""),
+            account=record.name("account", ""),
         )
-        for (record, question, created_s), vector in zip(values, vectors, strict=True)
+        for record, ticket_id, question, created_s, vector in zip(records, ids, questions, times, vectors, strict=True)
     ]
 
 
@@ -60,27 +61,14 @@ def read_time(text: str) -> float:
     return moment.timestamp()
 
 
-def _lines(file: Path) -> Iterator[tuple[dict[str, Any], Question, float]]:
+def _question(record: Record) -> Question:
+    title, text = record.title_and_text()
+    title = title[:_MAX_TITLE_CHARS]
+    return Question(text[: MAX_QUERY_CHARS - len(title)], title)
+
+
+def _created_s(record: Record) -> float:
     try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DatasetError(f"recent tickets {file} cannot be read: {error}") from error
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        where = f"{file}:{number}"
-        try:
-            record = json.loads(line)
-        except ValueError as error:
-            raise DatasetError(f"{where}: is not JSON ({error}); write one object a line") from error
-        if not isinstance(record, dict) or not record.get("_id"):
-            raise DatasetError(f"{where}: must be a JSON object with an `_id`")
-        title, text = str(record.get("title") or ""), str(record.get("text") or "")
-        if not (title.strip() or text.strip()):
-            raise DatasetError(f"{where}: has neither `title` nor `text`")
-        try:
-            created_s = read_time(str(record.get("created") or ""))
-        except ValueError as error:
-            raise DatasetError(f"{where}: `created` must be an ISO time with its zone: {error}") from error
-        title = title[:_MAX_TITLE_CHARS]
-        yield record, Question(text[: MAX_QUERY_CHARS - len(title)], title), created_s
+        return read_time(record.text("created", ""))
+    except ValueError as error:
+        raise DatasetError(f'{record.where}: "created" must be an ISO time with its zone: {error}') from error

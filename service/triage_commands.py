@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from service.commands import read_standard_input
 
 app = typer.Typer()
 
@@ -43,7 +44,7 @@ def triage(
     from service.recent_tickets import read_recent, read_time
     from service.settings import load_settings
 
-    question = Question(sys.stdin.read() if from_stdin or text == "-" else text, title)
+    question = Question(read_standard_input() if from_stdin or text == "-" else text, title)
     try:
         now_s = read_time(now) if now else 0.0
     except ValueError as error:

@@ -113,9 +113,9 @@ def test_recent_tickets_are_read_in_full(index: Path, tmp_path: Path) -> None:
     ("line", "message"),
     [
         ("{", "recent.jsonl:1: is not JSON"),
-        ("[]", "with an `_id`"),
-        ('{"text": "x"}', "with an `_id`"),
-        ('{"_id": "1", "created": "2026-11-25T09:30:00Z"}', "neither `title` nor `text`"),
+        ("[]", "must be one JSON object"),
+        ('{"text": "x"}', 'needs a non-empty "_id"'),
+        ('{"_id": "1", "created": "2026-11-25T09:30:00Z"}', 'neither "title" nor "text"'),
         ('{"_id": "1", "text": "x", "created": "2026-11-25T09:30:00"}', "has no time zone"),
         ('{"_id": "1", "text": "x"}', "must be an ISO time"),
         ("", "holds no ticket"),
@@ -129,5 +129,12 @@ def test_a_bad_line_is_named(index: Path, tmp_path: Path, line: str, message: st
 
 
 def test_a_missing_file_is_named(index: Path, tmp_path: Path) -> None:
-    with pytest.raises(DatasetError, match=r"nowhere\.jsonl cannot be read"):
+    with pytest.raises(DatasetError, match=r"nowhere\.jsonl: cannot be read"):
         run(index, TEXT, "--recent", str(tmp_path / "nowhere.jsonl"))
+
+
+def test_bytes_that_are_no_text_do_not_look_like_no_answer(index: Path) -> None:
+    """Exit status 1 would tell a script that no article covers the ticket."""
+    for command in ("triage", "search"):
+        result = runner.invoke(app, [command, "-", "--index", str(index)], input=TEXT.encode() + b"\nh\xe9 401")
+        assert result.exit_code == 0, result.exception

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from eval.reading import read_jsonl, read_labels, read_text
 from indexer.errors import DatasetError
+from service.json_lines import read_records, read_text
 from tests.eval_world import write_text
 
 
@@ -21,13 +21,13 @@ from tests.eval_world import write_text
 def test_malformed_json_line(tmp_path: Path, text: str, line: int, reason: str) -> None:
     file = write_text(tmp_path / "queries.jsonl", text)
     with pytest.raises(DatasetError, match=reason) as caught:
-        list(read_jsonl(file))
+        list(read_records(file))
     assert str(caught.value).startswith(f"{file}:{line}: ")
 
 
 def test_record_fields(tmp_path: Path) -> None:
     file = write_text(tmp_path / "q.jsonl", '{"_id": 7, "text": 1, "title": null, "lines": 0, "half": "\\ud800"}\n')
-    record = next(iter(read_jsonl(file)))
+    record = next(iter(read_records(file)))
     assert record.name("_id") == "7"
     assert record.text("title", "none") == "none"
     assert record.text("half") == "?"
@@ -50,28 +50,6 @@ def test_not_utf8_names_the_line(tmp_path: Path) -> None:
         read_text(tmp_path / "absent.jsonl")
 
 
-@pytest.mark.parametrize("header", ["", "query-id\tcorpus-id\tscore\n", "\ufeffquery\tarticle\tgrade\r\n"])
-def test_header_row_is_optional(tmp_path: Path, header: str) -> None:
-    file = write_text(tmp_path / "qrels.tsv", f"{header}q1\ta b.md\t2\n\nq1\tc.md\t0\n")
-    assert [(label.query_id, label.target, label.grade) for label in read_labels(file)] == [
-        ("q1", "a b.md", 2),
-        ("q1", "c.md", 0),
-    ]
-
-
-@pytest.mark.parametrize(
-    ("text", "line", "reason"),
-    [
-        ("q1\ta.md\t1\nq1 a.md 1\n", 2, "two tabs"),
-        ("q1\t0\ta.md\t1\n", 1, "two tabs"),
-        ("q1\ta.md\t1\nq2\ta.md\tyes\n", 2, "whole number"),
-        ("q1\ta.md\t1.5\n", 1, "whole number"),
-        ("q1\ta.md\t1\nq1\ta.md\t2\n", 2, "grades q1 a.md as 2"),
-        ("\ta.md\t1\n", 1, "two tabs"),
-    ],
-)
-def test_malformed_label(tmp_path: Path, text: str, line: int, reason: str) -> None:
-    file = write_text(tmp_path / "qrels.tsv", text)
-    with pytest.raises(DatasetError, match=reason) as caught:
-        read_labels(file)
-    assert str(caught.value).startswith(f"{file}:{line}: ")
+def test_only_a_line_feed_ends_a_line_and_a_byte_order_mark_is_passed_over(tmp_path: Path) -> None:
+    file = write_text(tmp_path / "q.jsonl", '\ufeff{"_id": "a", "text": "one\u2028two\u0085three"}\r\n{"_id": "b"}\n')
+    assert [record.text("text", "") for record in read_records(file)] == ["one\u2028two\u0085three", ""]

@@ -1,4 +1,4 @@
-"""Lines of data-set files, each error with file, line and what to do about it."""
+"""Files of one JSON object a line (JSON Lines), each error with file, line and what to do about it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from indexer.errors import DatasetError
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """One line of a JSON Lines file: an object, and where it stands."""
+    """One line: an object, and where it stands."""
 
     values: dict[str, Any]
     where: str
@@ -29,9 +29,15 @@ class Record:
             raise DatasetError(f'{self.where}: "{field}" must be a string in quotes, not {type(value).__name__}')
         return value.encode("utf-8", "replace").decode()
 
-    def name(self, field: str) -> str:
-        """The non-empty identifier at `field`. Raises DatasetError."""
+    def name(self, field: str, default: str | None = None) -> str:
+        """The non-empty identifier at `field`, a whole number as its digits; `default` if absent, null or empty.
+
+        Raises:
+            DatasetError: it is something else, or absent without a default.
+        """
         value = self.values.get(field)
+        if default is not None and value in (None, ""):
+            return default
         if isinstance(value, int) and not isinstance(value, bool):
             value = str(value)
         if not isinstance(value, str) or not value.strip():
@@ -45,15 +51,12 @@ class Record:
             raise DatasetError(f'{self.where}: "{field}" must be a line number, counted from 1')
         return value
 
-
-@dataclass(frozen=True, slots=True)
-class Label:
-    """One relevance judgement: how well `target` (article path or document id) answers `query_id`; 0 is not at all."""
-
-    query_id: str
-    target: str
-    grade: int
-    where: str
+    def title_and_text(self) -> tuple[str, str]:
+        """What a ticket says: `title` and `text`, either of which may be missing. Raises DatasetError if both are."""
+        title, text = self.text("title", ""), self.text("text", "")
+        if not (title.strip() or text.strip()):
+            raise DatasetError(f'{self.where}: has neither "title" nor "text"; write the question or remove the line')
+        return title, text
 
 
 def read_text(file: Path) -> str:
@@ -67,9 +70,19 @@ def read_text(file: Path) -> str:
         raise DatasetError(f"{file}:{line}: is not UTF-8; save the file as UTF-8") from error
 
 
-def read_jsonl(file: Path) -> Iterator[Record]:
-    """One record a line; empty lines are passed over. Raises DatasetError."""
-    for number, line in _lines(file):
+def read_lines(file: Path) -> Iterator[tuple[int, str]]:
+    """1-based numbers and texts of the lines that are not blank. Raises DatasetError.
+
+    Only a line feed ends a line: JSON may hold the other characters that Python takes for line ends as they are.
+    """
+    for number, line in enumerate(read_text(file).split("\n"), start=1):
+        if line.strip():
+            yield number, line.rstrip("\r")
+
+
+def read_records(file: Path) -> Iterator[Record]:
+    """One record a line; blank lines are passed over. Raises DatasetError."""
+    for number, line in read_lines(file):
         where = f"{file}:{number}"
         try:
             values = json.loads(line)
@@ -78,37 +91,3 @@ def read_jsonl(file: Path) -> Iterator[Record]:
         if not isinstance(values, dict):
             raise DatasetError(f'{where}: must be one JSON object, such as {{"_id": "t1", "text": "..."}}')
         yield Record(values, where)
-
-
-def read_labels(file: Path) -> list[Label]:
-    """Judgements of a three-column TSV file, with or without a header row.
-
-    Raises:
-        DatasetError: a line that is not `query<TAB>article<TAB>grade`, or a pair judged twice with different grades.
-    """
-    labels: dict[tuple[str, str], Label] = {}
-    first = True
-    for number, line in _lines(file):
-        where = f"{file}:{number}"
-        cells = line.split("\t")
-        if len(cells) != 3 or not cells[0].strip() or not cells[1].strip():
-            raise DatasetError(f"{where}: must be query, article and grade with two tabs between, not {line[:80]!r}")
-        query_id, target, grade_text = (cell.strip() for cell in cells)
-        header, first = first, False
-        try:
-            grade = int(grade_text)
-        except ValueError:
-            if header and not grade_text[:1].isdigit():
-                continue
-            raise DatasetError(f"{where}: grade must be a whole number such as 1, not {grade_text!r}") from None
-        known = labels.setdefault((query_id, target), Label(query_id, target, grade, where))
-        if known.grade != grade:
-            raise DatasetError(f"{where}: grades {query_id} {target} as {grade}, but {known.where} as {known.grade}")
-    return list(labels.values())
-
-
-def _lines(file: Path) -> Iterator[tuple[int, str]]:
-    """1-based numbers and texts of the lines that are not blank."""
-    for number, line in enumerate(read_text(file).split("\n"), start=1):
-        if line.strip():
-            yield number, line.rstrip("\r")
