@@ -66,5 +66,6 @@ lock: ## Write requirements.lock from what a fresh environment resolves to
 	var/lock/bin/python -m pip install --quiet --editable '.[dev]'
 	var/lock/bin/python -m pip freeze --exclude-editable | sed 's/+cpu$$//' > requirements.lock
 
-clean: ## Remove everything that was built, the environment included
-	rm -rf $(VENV) var dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+# Not var itself: API keys, the ledger and what intake has still to write lie there beside the index.
+clean: ## Remove everything that was built, the environment included; keys and state stay
+	rm -rf $(VENV) var/index var/eval var/peers var/lock dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -355,10 +355,13 @@ def bench(
 
     from rich.console import Console
 
+    from indexer.errors import InputError
     from indexer.progress import reporter_for
     from indexer.snapshot import Snapshot
     from service.settings import load_settings
 
+    if kills > webhooks // 2:
+        raise InputError(f"--kills {kills} is too many for {webhooks} deliveries; kill at most {webhooks // 2} times")
     settings = load_settings(index=index)
     cards = Snapshot.open(settings.index).store.cards
     tickets = [(card.title, f"{card.summary or card.title} It began this morning. Thanks") for card in cards]

@@ -20,6 +20,7 @@ from eval.peers.environments import PeerError, run_peer
 from eval.peers.harness import best_per_article, question_text
 from eval.peers.sidebyside import OURS, PEERS, SideBySide, article_chunks, parse_peers, run_side_by_side
 from eval.peers.standings import markdown_report, print_standings, summarise_standings, version_of, write_reports
+from indexer.embedding import DEFAULT_MAX_TOKENS, count_with, default_model_dir, load_tokenizer
 from indexer.errors import DatasetError, InputError
 from tests.conftest import write_article
 from tests.eval_world import write_dataset
@@ -63,13 +64,24 @@ def test_articles_by_their_best_chunk() -> None:
 
 
 def test_chunks_are_sections_cut_at_180_words(tmp_path: Path) -> None:
-    words = " ".join(f"w{number}" for number in range(400))
+    words = "one two four five " * 100
     write_article(tmp_path, "a.md", f"## Cause\n\n{words}\n\n## Fix\n\nTurn it off.\n", title="Long one")
     (tmp_path / "broken.md").write_text("---\naudience: everyone\n---\n\ntext\n")
     chunks = list(article_chunks(tmp_path))
     assert [len(chunk["text"].split("\n", 1)[1].split()) for chunk in chunks] == [180, 180, 40, 3]
-    assert chunks[0]["text"].startswith("Long one > Cause\nw0 w1")
+    assert chunks[0]["text"].startswith("Long one > Cause\none two")
     assert {chunk["article"] for chunk in chunks} == {"a.md"}
+
+
+def test_no_chunk_is_longer_than_the_model_reads(tmp_path: Path) -> None:
+    """What lies behind the limit would be dropped by the peers, and not by us."""
+    words = " ".join(f"ERR_0x{number:08x}" for number in range(200))
+    write_article(tmp_path, "a.md", f"## Codes\n\n{words}\n", title="Codes")
+    texts = [chunk["text"] for chunk in article_chunks(tmp_path)]
+    assert " ".join(text.split("\n", 1)[1] for text in texts) == words
+    counts = count_with(load_tokenizer(default_model_dir()), texts)
+    assert max(counts) <= DEFAULT_MAX_TOKENS - 2
+    assert min(counts[:-1]) > DEFAULT_MAX_TOKENS * 0.8
 
 
 def _result(data: Dataset, right: set[str], took_ms: float) -> dict[str, Any]:
@@ -108,7 +120,7 @@ def test_figures_and_reports(data: Dataset, tmp_path: Path) -> None:
     assert "25.0 ms (×2.5)" in text
     assert "load average before the run 0.2" in text
     rows = [line for line in text.splitlines() if line.startswith("| FAISS")]
-    assert "1.000 (1.000 to 1.000) | +0.000 (+0.000 to +0.000)" in rows[0], "AUROC and its difference with intervals"
+    assert "1.000 (0.158 to 1.000) | +0.000 (+0.000 to +0.000)" in rows[0], "AUROC and its difference with intervals"
     assert f"({version_of('faiss')})" in rows[0]
     written = json.loads(report.read_text())
     assert written["systems"]["faiss"]["quality"]["Success@1"]["value"] == pytest.approx(1 / 3)

@@ -27,6 +27,7 @@ from indexer.embedding import (
 )
 from indexer.errors import DatasetError
 from indexer.onnx_model import RECIPE
+from service.json_lines import read_records
 
 _DIMENSIONS = 384
 _SUBJECTS = 2_000
@@ -59,11 +60,17 @@ def copy_articles(source: Path, target: Path, passages: int) -> list[dict[str, s
 
 
 def read_questions(folder: Path) -> tuple[list[str], list[str]]:
-    """Questions of a ticket data set: short ones (subjects, a few words) and long ones (subject and text)."""
-    records = [json.loads(line) for line in (folder / "queries.jsonl").read_text(encoding="utf-8").splitlines()]
-    short = [record["title"] for record in records if record.get("title", "").strip()]
-    long = [f"{record.get('title', '')}\n{record['text']}".strip() for record in records]
-    return short or long, long
+    """Questions of a ticket data set: short ones (subjects, a few words) and long ones (subject and text).
+
+    Raises:
+        DatasetError: there is no queries.jsonl, or it is malformed, or empty.
+    """
+    file = folder / "queries.jsonl"
+    asked = [record.title_and_text() for record in read_records(file)]
+    if not asked:
+        raise DatasetError(f"{file} holds no query")
+    long = [f"{title}\n{text}".strip() for title, text in asked]
+    return [title for title, _ in asked if title.strip()] or long, long
 
 
 def write_made_up_articles(source: Path, target: Path, chunk_count: int) -> None:

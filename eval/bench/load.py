@@ -76,7 +76,9 @@ class LoadFigures:
     unclean: int
 
     def as_dict(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in self.__slots__}
+        """JSON-ready values: null where nothing was answered."""
+        values = {name: getattr(self, name) for name in self.__slots__}
+        return {name: None if value != value else value for name, value in values.items()}  # noqa: PLR0124 (NaN)
 
 
 @contextlib.contextmanager

@@ -119,7 +119,7 @@ def _check_space(name: str, folder: Path) -> None:
     if free_gb < _NEEDED_GB:
         raise PeerError(
             f"{name} needs {_NEEDED_GB:.0f} GB below {folder} while it is installed and {free_gb:.1f} GB are free; "
-            f"make room, or leave it out with --peers"
+            f"make room, or leave it out"
         )
 
 

@@ -113,10 +113,15 @@ class _Stages:
 
 
 def article_chunks(articles_dir: Path) -> Iterator[dict[str, str]]:
-    """Sections cut at 180 words, each under its heading path: what the peers index, ready-made."""
+    """Sections cut at 180 words, each under its heading path: what the peers index, ready-made.
+
+    Earlier where the model would not read all of it: what lies behind its limit is dropped without a word.
+    """
     from indexer.articles import find_articles, read_article
     from indexer.chunking import strip_markup
+    from indexer.embedding import DEFAULT_MAX_TOKENS, count_with, default_model_dir, load_tokenizer
 
+    tokenizer, most = load_tokenizer(default_model_dir()), DEFAULT_MAX_TOKENS - 2  # two are the model's own
     for file in find_articles(articles_dir):
         try:
             article = read_article(articles_dir, file)
@@ -124,7 +129,13 @@ def article_chunks(articles_dir: Path) -> Iterator[dict[str, str]]:
             continue
         for section in article.sections:
             blocks = [strip_markup(article.source.text[block.start : block.end]) for block in section.blocks]
-            words = "\n".join(blocks).split()
-            for start in range(0, len(words), WORDS_PER_CHUNK):
-                piece = " ".join(words[start : start + WORDS_PER_CHUNK])
-                yield {"article": article.path, "text": f"{' > '.join(section.heading_path)}\n{piece}"}
+            words, heading = "\n".join(blocks).split(), " > ".join(section.heading_path)
+            while words:
+                size = min(len(words), WORDS_PER_CHUNK)
+                while True:
+                    text = f"{heading}\n{' '.join(words[:size])}"
+                    if size == 1 or count_with(tokenizer, [text])[0] <= most:
+                        break
+                    size = size * 9 // 10
+                yield {"article": article.path, "text": text}
+                words = words[size:]
