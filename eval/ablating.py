@@ -10,7 +10,9 @@ import numpy as np
 
 from eval.bootstrap import Delta, Interval, mean_interval, paired_delta
 from eval.metrics import score_rankings
-from eval.runner import LIMIT, SCOPES, Progress, Setup, build_for
+from eval.preparing import Prepared, Progress, Setup, embedder_for, prepare_index
+from eval.runner import LIMIT
+from indexer.errors import InputError
 from service.answers import Question
 from service.evidence import Weights
 from service.recent_vectors import RecentVectors
@@ -18,8 +20,9 @@ from service.recent_vectors import RecentVectors
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from eval.datasets import Dataset
+    from eval.datasets import Dataset, Ticket
     from indexer.embedding import Embedder
+    from service.assistant import Assistant
 
 MEASURE = "nDCG@10"
 
@@ -71,26 +74,28 @@ def variants(with_tickets: bool) -> dict[str, Weights]:
 
 
 def run_ablation(dataset: Dataset, setup: Setup, progress: Progress, embedder: Embedder | None = None) -> list[Row]:
-    """One row for each variant, the full ranking first. Raises as `run_evaluation`."""
-    from indexer.embedding import load_embedder
+    """Build, or open, the index that `setup` asks for and ablate it. Raises as `run_evaluation`."""
+    embedder = embedder or embedder_for(setup)
+    return ablate_ranking(dataset, setup, prepare_index(dataset, setup, embedder, progress), embedder, progress)
+
+
+def ablate_ranking(
+    dataset: Dataset, setup: Setup, prepared: Prepared, embedder: Embedder, progress: Progress
+) -> list[Row]:
+    """One row for each variant, the full ranking first; none without answerable tickets."""
     from service.assistant import Assistant
 
     # Every variant asks the same questions.
-    embedder = RecentVectors(embedder or load_embedder(setup.model, setup.precision), len(dataset.tickets))
-    index_dir, _, _ = build_for(dataset, setup, embedder, progress)
+    embedder = RecentVectors(embedder, len(dataset.tickets))
+    full = Assistant(prepared.index_dir, embedder)
     tickets = [ticket for ticket in dataset.tickets if ticket.answerable]
     labels = {ticket.query_id: ticket.labels for ticket in tickets}
-    wanted = variants(with_tickets=setup.history is not None)
+    wanted = variants(with_tickets=full.snapshot.history is not None) if tickets else {}
     rows: list[Row] = []
     base: list[float] = []
     for number, (name, weights) in enumerate(wanted.items(), start=1):
-        assistant = Assistant(index_dir, embedder, weights)
-        rankings = {
-            ticket.query_id: [
-                path for path, _ in assistant.rank(Question(ticket.text, ticket.title, LIMIT), SCOPES[ticket.audience])
-            ]
-            for ticket in tickets
-        }
+        assistant = Assistant(prepared.index_dir, embedder, weights)
+        rankings = {ticket.query_id: _ranked(assistant, ticket, setup) for ticket in tickets}
         scores = score_rankings(labels, rankings)
         values = [scores[ticket.query_id][MEASURE] for ticket in tickets]
         base = base or values
@@ -100,6 +105,14 @@ def run_ablation(dataset: Dataset, setup: Setup, progress: Progress, embedder: E
         rows.append(Row(name, interval, first, paired_delta(base, values) if number > 1 else None))
         progress("ranking", number, len(wanted))
     return rows
+
+
+def _ranked(assistant: Assistant, ticket: Ticket, setup: Setup) -> list[str]:
+    try:
+        question = Question(ticket.text, ticket.title, LIMIT)
+    except InputError:  # too long: production refuses it
+        return []
+    return [path for path, _ in assistant.rank(question, setup.scope_of(ticket))]
 
 
 def print_ablation(dataset: Dataset, rows: Sequence[Row], console: Console) -> None:

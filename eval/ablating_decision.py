@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from eval.bootstrap import Delta, Interval, auroc_delta, auroc_interval, mean_interval, paired_delta, ratio_interval
-from eval.calibrating import Example, calibrate
+from eval.calibrating import Example, fit_decision
 from service.decision import DecisionModel, Features, default_decision
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def run_decision_ablation(
     Args:
         measured: of the split that is measured, left-out ones included.
         fitted_on: of the split that the decision is calibrated on, anew for every row; None takes the default weights.
-        trust, budget: as for `calibrate`.
+        trust, budget: as for `fit_decision`.
 
     Raises:
         DatasetError: `fitted_on` cannot calibrate anything.
@@ -104,7 +104,7 @@ def print_decision_ablation(rows: Sequence[DecisionRow], console: Console) -> No
 
 
 def _model(fitted_on: Sequence[Example] | None, trust: float, budget: float) -> DecisionModel:
-    return calibrate(fitted_on, trust, budget).model if fitted_on else default_decision(trust)
+    return fit_decision(fitted_on, trust, budget) if fitted_on else default_decision(trust)
 
 
 def _keep(example: Example, kept: Sequence[str]) -> Example:

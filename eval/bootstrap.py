@@ -5,7 +5,8 @@ counts (how often each ticket was drawn), so every statistic here is a product w
 is seeded anew for each interval: the same figures give the same interval, in whatever order they are asked for.
 
 Resampling a share of exactly 0 or 1 gives that share every time, as if it were certain. There the exact binomial bound
-of Clopper & Pearson (Biometrika 26, 1934) stands in: 0 of 39 is 0.000 to 0.090, not 0 to 0.
+of Clopper & Pearson (Biometrika 26, 1934) stands in: 0 of 39 is 0.000 to 0.090, not 0 to 0. For an AUROC of 0 or 1 it
+is that of the smaller group, which is cautious.
 """
 
 from __future__ import annotations
@@ -99,7 +100,10 @@ def auroc_interval(positives: Sequence[float], negatives: Sequence[float], paire
     if not len(positives) or not len(negatives):
         return None
     wins = _wins(positives, negatives)
-    return _interval(float(wins.mean()), _resampled_share(wins, paired))
+    value = float(wins.mean())
+    if value in (0, 1):
+        return _exact(value, min(wins.shape))
+    return _interval(value, _resampled_share(wins, paired))
 
 
 def auroc_delta(

@@ -2,7 +2,9 @@
 
 The fit is a logistic regression by maximum a posteriori: weights are drawn towards the defaults, scaled as a whole, so
 a few dozen tickets adjust what they can tell and leave the rest. No weight may become negative. The threshold is chosen
-on probabilities that every ticket got from a fit without it (cross-validation), or it would be too hopeful.
+on probabilities that every ticket got from a fit without it (cross-validation), or it would be too hopeful. The figures
+come from one more level of it: each fold is decided by a model *and* a threshold made without it (nested
+cross-validation; Varma & Simon, BMC Bioinformatics 7, 2006), or the budget would be kept by construction.
 """
 
 from __future__ import annotations
@@ -13,10 +15,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from eval.decisions import auroc
-from eval.runner import SCOPES, Progress
-from indexer.errors import DatasetError
+from eval.preparing import Progress, Setup
+from indexer.errors import DatasetError, InputError
 from service.answers import Question
-from service.decision import DecisionModel, Features, default_decision
+from service.decision import NOTHING, DecisionModel, Features, default_decision
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,14 +57,15 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """A fitted model and what it does on the tickets that it was fitted to, cross-validated.
+    """A fitted model, and what fitting and choosing as it was made does on tickets that it has not seen.
 
     Attributes:
         examples: how many tickets there were, left-out ones not counted.
-        coverage: share of answerable tickets that get a suggestion at the threshold.
+        coverage: share of answerable tickets that get a suggestion.
         risk: share of suggestions whose first article is wrong; None without suggestions.
         false_suggestions: share of unanswerable tickets that get a suggestion; None without such tickets.
         auroc: chance that an answerable ticket is more confident than one that is not.
+        fitted_to: name of the data set and its split.
     """
 
     model: DecisionModel
@@ -72,20 +75,23 @@ class Calibration:
     risk: float | None
     false_suggestions: float | None
     auroc: float | None
+    fitted_to: str = ""
 
     def as_dict(self) -> dict[str, Any]:
         """What `kb calibrate` publishes: the model, and how it was made."""
         names = ("budget", "examples", "coverage", "risk", "false_suggestions", "auroc")
         made = {name: getattr(self, name) for name in names}
-        return {"model": self.model.as_dict(), "made": {**made, "on": datetime.now(UTC).date().isoformat()}}
+        day = datetime.now(UTC).date().isoformat()
+        return {"model": self.model.as_dict(), "made": {**made, "dataset": self.fitted_to, "on": day}}
 
 
 def collect_examples(
-    assistant: Assistant, dataset: Dataset, progress: Progress, *, leave_out: bool | None = None
+    assistant: Assistant, dataset: Dataset, setup: Setup, progress: Progress, *, leave_out: bool | None = None
 ) -> list[Example]:
-    """What the decision sees of every ticket of `dataset`.
+    """What the decision sees of every ticket of `dataset`; of one that the assistant refuses, nothing.
 
     Args:
+        setup: says in whose scope and as of which day each is asked.
         leave_out: ask each answerable ticket once more with its articles treated as not there; None does so where
             there are too few unanswerable tickets to learn from.
     """
@@ -93,54 +99,52 @@ def collect_examples(
         leave_out = sum(not ticket.answerable for ticket in dataset.tickets) < _FEWEST_UNANSWERABLE
     examples = []
     for number, ticket in enumerate(dataset.tickets, start=1):
-        examples.append(_example(assistant, ticket))
+        examples.append(_example(assistant, ticket, setup))
         if leave_out and ticket.answerable:
-            examples.append(_example(assistant, ticket, left_out=True))
+            examples.append(_example(assistant, ticket, setup, left_out=True))
         progress("asking", number, len(dataset.tickets))
     return examples
 
 
-def calibrate(examples: Sequence[Example], trust: float, budget: float) -> Calibration:
-    """Fit the model and choose the threshold.
+def fit_decision(examples: Sequence[Example], trust: float, budget: float) -> DecisionModel:
+    """The fitted model with its threshold.
 
     Args:
+        examples: a left-out one stands behind the same ticket as it is.
         trust: how far the index' history is believed, which decides the default that is adjusted.
         budget: largest share of wrong suggestions among suggestions.
 
     Raises:
         DatasetError: too few tickets, or all of one kind.
     """
+    data, default = _table_of(examples), default_decision(trust)
+    return replace(_fit(data, default), threshold=_threshold(data, _without_own(data, default), budget))
+
+
+def calibrate(examples: Sequence[Example], trust: float, budget: float, fitted_to: str = "") -> Calibration:
+    """The fitted model, and what to expect of it. Arguments and errors as of `fit_decision`.
+
+    Args:
+        fitted_to: where the tickets are from, to be published with the model.
+    """
     import numpy as np
 
-    default = default_decision(trust)
-    count = sum(not example.left_out for example in examples)
-    right = np.array([example.correct for example in examples], np.float64)
-    if count < _FEWEST_TICKETS or right.min() == right.max():
-        raise DatasetError(
-            f"{count} tickets cannot calibrate a decision; label at least {_FEWEST_TICKETS}, some of them unanswerable"
-        )
-    table = np.array([example.features.as_list() for example in examples])
-    weight = np.array([0.5 if example.left_out else 1.0 for example in examples])
-    folds = np.arange(len(examples)) % _FOLDS
-    probabilities = np.zeros(len(examples))
-    for fold in range(_FOLDS):
-        held = folds == fold
-        model = _fit(table[~held], right[~held], weight[~held], default)
-        probabilities[held] = [model.probability(examples[index].features) for index in np.flatnonzero(held).tolist()]
-    asked = np.array([not example.left_out for example in examples])
-    threshold = choose_threshold(probabilities[asked].tolist(), right[asked].tolist(), budget)
+    model = fit_decision(examples, trust, budget)
+    data, default = _table_of(examples), default_decision(trust)
+    probabilities = _without_own(data, default)
+    suggested = _decided_without_own(data, default, budget)
     answerable = np.array([example.answerable and not example.left_out for example in examples])
     unanswerable = np.array([not example.answerable for example in examples])
-    suggested = probabilities >= threshold
-    given = suggested & asked
+    given = suggested & data.asked
     return Calibration(
-        model=replace(_fit(table, right, weight, default), threshold=threshold),
+        model=model,
         budget=budget,
-        examples=count,
+        examples=int(data.asked.sum()),
         coverage=float(suggested[answerable].mean()) if answerable.any() else 0.0,
-        risk=float(1 - right[given].mean()) if given.any() else None,
+        risk=float(1 - data.right[given].mean()) if given.any() else None,
         false_suggestions=float(suggested[unanswerable].mean()) if unanswerable.any() else None,
         auroc=auroc(probabilities[answerable].tolist(), probabilities[~answerable].tolist()),
+        fitted_to=fitted_to,
     )
 
 
@@ -160,10 +164,83 @@ def choose_threshold(probabilities: Sequence[float], right: Sequence[float], bud
     return best if best is not None else min(1.0, order[0][0] + 1e-6)
 
 
-def _fit(table: Floats, right: Floats, weight: Floats, default: DecisionModel) -> DecisionModel:
+@dataclass(frozen=True, slots=True)
+class _Examples:
+    """Examples as arrays, the first axis of each of shape (examples,). `folds`: the same for a ticket and its twin."""
+
+    table: Floats
+    right: Floats
+    weight: Floats
+    asked: NDArray[np.bool_]
+    folds: NDArray[np.int64]
+
+    def only(self, kept: NDArray[np.bool_]) -> _Examples:
+        return _Examples(*(getattr(self, field.name)[kept] for field in fields(self)))
+
+
+def _table_of(examples: Sequence[Example]) -> _Examples:
+    """Raises DatasetError as `fit_decision`."""
+    import numpy as np
+
+    asked = np.array([not example.left_out for example in examples], np.bool_)
+    right = np.array([example.correct for example in examples], np.float64)
+    count = int(asked.sum())
+    if count < _FEWEST_TICKETS:
+        raise DatasetError(f"{count} tickets cannot calibrate a decision; label at least {_FEWEST_TICKETS}")
+    if right.min() == right.max():
+        what = "right for all" if right.min() else "wrong for all"
+        raise DatasetError(
+            f"the first suggestion is {what} {count} tickets, so there is nothing to tell apart; "
+            "label some that are answerable and some that are not"
+        )
+    return _Examples(
+        table=np.array([example.features.as_list() for example in examples]),
+        right=right,
+        weight=np.where(asked, 1.0, 0.5),
+        asked=asked,
+        folds=(np.cumsum(asked) - 1) % _FOLDS,
+    )
+
+
+def _without_own(data: _Examples, default: DecisionModel) -> Floats:
+    """Each example's probability by a model that was fitted without its fold."""
+    import numpy as np
+
+    probabilities = np.zeros(len(data.right))
+    for fold in np.unique(data.folds):
+        held = data.folds == fold
+        probabilities[held] = _probabilities(_fit(data.only(~held), default), data.table[held])
+    return probabilities
+
+
+def _decided_without_own(data: _Examples, default: DecisionModel, budget: float) -> NDArray[np.bool_]:
+    """Whether each example gets a suggestion from a model and a threshold that were made without its fold."""
+    import numpy as np
+
+    suggested = np.zeros(len(data.right), np.bool_)
+    for fold in np.unique(data.folds):
+        held = data.folds == fold
+        others = data.only(~held)
+        threshold = _threshold(others, _without_own(others, default), budget)
+        suggested[held] = _probabilities(_fit(others, default), data.table[held]) >= threshold
+    return suggested
+
+
+def _threshold(data: _Examples, probabilities: Floats, budget: float) -> float:
+    return choose_threshold(probabilities[data.asked].tolist(), data.right[data.asked].tolist(), budget)
+
+
+def _probabilities(model: DecisionModel, table: Floats) -> Floats:
+    import numpy as np
+
+    return np.array([model.probability(Features(*row)) for row in table.tolist()])
+
+
+def _fit(data: _Examples, default: DecisionModel) -> DecisionModel:
     import numpy as np
     from scipy.optimize import minimize
 
+    table, right, weight = data.table, data.right, data.weight
     spread = table.std(axis=0)
     spread[spread < 1e-9] = 1.0
     scaled = (table - table.mean(axis=0)) / spread
@@ -184,8 +261,11 @@ def _fit(table: Floats, right: Floats, weight: Floats, default: DecisionModel) -
     return replace(default, **named, bias=bias)
 
 
-def _example(assistant: Assistant, ticket: Ticket, left_out: bool = False) -> Example:
-    question = Question(ticket.text, ticket.title)
+def _example(assistant: Assistant, ticket: Ticket, setup: Setup, left_out: bool = False) -> Example:
     excluded = ticket.relevant if left_out else frozenset()
-    path, features = assistant.judge(question, SCOPES[ticket.audience], excluded)
+    try:
+        question = Question(ticket.text, ticket.title)
+    except InputError:  # too long: production refuses it, which is no suggestion either
+        return Example(NOTHING, False, ticket.answerable, left_out)
+    path, features = assistant.judge(question, setup.scope_of(ticket), excluded, setup.day_of(ticket))
     return Example(features, path in ticket.relevant, ticket.answerable, left_out)

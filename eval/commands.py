@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
 
 from eval.bench.commands import bench
+from indexer.errors import InputError
 
 app = typer.Typer(no_args_is_help=True)
 app.command()(bench)
@@ -48,7 +51,11 @@ def run(
     *,
     index_dir: Annotated[
         Path | None,
-        typer.Option("--index", metavar="DIR", help="Index to build or reuse; by default one below var/eval."),
+        typer.Option(
+            "--index",
+            metavar="DIR",
+            help="Measure this index as it is, with what it has learned; by default one is built below var/eval.",
+        ),
     ] = None,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write all figures and every ticket as JSON.")
@@ -90,8 +97,17 @@ def run(
     from rich.console import Console
 
     from eval.datasets import load_dataset
-    from eval.reporting import check_writable, print_run, report_as_dict, trec_run, write_json, write_text
-    from eval.runner import Setup, run_evaluation
+    from eval.preparing import Setup
+    from eval.reporting import (
+        check_writable,
+        print_notes,
+        print_run,
+        report_as_dict,
+        trec_run,
+        write_json,
+        write_text,
+    )
+    from eval.runner import run_evaluation
     from eval.summary import summarise
     from indexer.embedding import DEFAULT_MODEL, Precision
     from indexer.metadata import Audience
@@ -99,6 +115,8 @@ def run(
 
     for file in filter(None, (json_file, run_file)):
         check_writable(file)
+    changing = {"--model": model, "--precision": precision, "--history": history, "--calibrate-on": calibrate_on}
+    _refuse_with_index(index_dir, changing)
     setup = Setup(
         cache_dir=CACHE_DIR,
         index_dir=index_dir,
@@ -107,11 +125,12 @@ def run(
         audience=Audience(audience) if audience else None,
         history=history,
         by_time=by_time,
-        calibrate_on=calibrate_on,
         budget=budget,
         leave_article_out=leave_article_out,
     )
     data = load_dataset(dataset, CACHE_DIR, split, articles)
+    if calibrate_on:
+        setup = replace(setup, calibrate_on=load_dataset(dataset, CACHE_DIR, calibrate_on, articles))
     errors = Console(stderr=True)
     with reporter_for(errors, quiet) as progress:
         result = run_evaluation(data.first(limit) if limit else data, setup, progress=progress)
@@ -120,8 +139,7 @@ def run(
         write_json(json_file, report_as_dict(result, summary))
     if run_file:
         write_text(run_file, trec_run(result))
-    for problem in result.problems:
-        errors.print(f"kb: note: {problem}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    print_notes(result.problems)
     if not quiet:
         print_run(result, summary, Console())
 
@@ -132,7 +150,11 @@ def ablate(
     *,
     index_dir: Annotated[
         Path | None,
-        typer.Option("--index", metavar="DIR", help="Index to build or reuse; by default one below var/eval."),
+        typer.Option(
+            "--index",
+            metavar="DIR",
+            help="Measure this index as it is, with what it has learned; by default one is built below var/eval.",
+        ),
     ] = None,
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the rows as JSON.")] = None,
     split: SplitOption = None,
@@ -148,16 +170,18 @@ def ablate(
 
     from eval.ablating import print_ablation, run_ablation
     from eval.datasets import load_dataset
-    from eval.reporting import check_writable, write_json
-    from eval.runner import Setup
+    from eval.preparing import Setup
+    from eval.reporting import check_writable, print_notes, write_json
     from indexer.progress import reporter_for
 
     if json_file:
         check_writable(json_file)
+    _refuse_with_index(index_dir, {"--history": history})
     data = load_dataset(dataset, CACHE_DIR, split, articles)
     setup = Setup(cache_dir=CACHE_DIR, index_dir=index_dir, history=history)
     with reporter_for(Console(stderr=True), quiet) as progress:
         rows = run_ablation(data.first(limit) if limit else data, setup, progress)
+    print_notes(data.problems)
     if json_file:
         write_json(json_file, {"dataset": data.name, "split": data.split, "rows": [row.as_dict() for row in rows]})
     if not quiet:
@@ -194,16 +218,16 @@ def report(
 
     from eval.ablating import print_ablation
     from eval.ablating_decision import print_decision_ablation
-    from eval.datasets import load_dataset
+    from eval.datasets import has_split, load_dataset
     from eval.full_report import command_line, make_report, write_report
-    from eval.reporting import check_writable, print_run
-    from eval.runner import Setup
+    from eval.preparing import Setup
+    from eval.reporting import check_writable, print_notes, print_run
     from indexer.progress import reporter_for
 
     for file in ("report.md", "report.json"):
         check_writable(out_dir / file)
     data = load_dataset(dataset, CACHE_DIR, split, articles)
-    if calibrate_on is None and data.split != "dev" and (dataset / "qrels" / "dev.tsv").is_file():
+    if calibrate_on is None and data.split != "dev" and has_split(dataset, "dev"):
         calibrate_on = "dev"
     other = load_dataset(dataset, CACHE_DIR, calibrate_on, articles) if calibrate_on else None
     setup = Setup(cache_dir=CACHE_DIR, history=history, budget=budget)
@@ -212,6 +236,7 @@ def report(
     with reporter_for(Console(stderr=True), quiet) as progress:
         made = make_report(data.first(limit) if limit else data, other, setup, command, progress)
     files = write_report(made, out_dir)
+    print_notes(made.main.run.problems)
     if not quiet:
         console = Console()
         print_run(made.main.run, made.main.summary, console)
@@ -234,15 +259,12 @@ def compare(
     from rich.console import Console
 
     from eval.comparing import compare_reports, load_report, print_comparison
-    from eval.reporting import write_json
+    from eval.reporting import print_notes, write_json
 
     comparison = compare_reports(load_report(first), load_report(second))
     if json_file:
         write_json(json_file, comparison.as_dict())
-    for problem in comparison.problems:
-        Console(stderr=True).print(
-            f"kb: note: {problem}", style="yellow", markup=False, highlight=False, soft_wrap=True
-        )
+    print_notes(comparison.problems)
     if not quiet:
         print_comparison(comparison, (str(first), str(second)), Console())
 
@@ -272,7 +294,7 @@ def peers(
     from eval.datasets import load_dataset
     from eval.peers.sidebyside import parse_peers, run_side_by_side
     from eval.peers.standings import print_standings, summarise_standings, write_reports
-    from eval.reporting import check_writable
+    from eval.reporting import check_writable, print_notes
     from indexer.progress import reporter_for
 
     chosen = parse_peers(names)
@@ -283,6 +305,14 @@ def peers(
         result = run_side_by_side(data, chosen, out_dir / "work", PEERS_DIR, progress)
     standings = summarise_standings(data, result)
     files = write_reports(data, result, standings, out_dir)
+    print_notes(data.problems)
     if not quiet:
         print_standings(standings, result, Console())
         Console().print(f"written: {files[0]}, {files[1]}", highlight=False, soft_wrap=True)
+
+
+def _refuse_with_index(index_dir: Path | None, changing: Mapping[str, object]) -> None:
+    """Raises InputError for an option that would change the index that `--index` names."""
+    named = [name for name, value in changing.items() if value]
+    if index_dir and named:
+        raise InputError(f"--index measures an index as it is; leave out --index, or {' and '.join(named)}")

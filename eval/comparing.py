@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from eval.bootstrap import Delta, paired_delta
 from eval.metrics import MEASURES
-from eval.reading import read_text
 from eval.reporting import REPORT_FORMAT
 from indexer.errors import DatasetError
+from service.json_lines import read_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -90,7 +90,6 @@ def compare_reports(first: Mapping[str, Any], second: Mapping[str, Any]) -> Comp
         _row("coverage", [(a["suggested"], b["suggested"]) for a, b in answerable]),
         _row("offline deflection potential", [(_deflects(a), _deflects(b)) for a, b in answerable]),
         _row("false suggestions", [(a["suggested"], b["suggested"]) for a, b in unanswerable]),
-        _row("latency, ms", [(a["latency_ms"], b["latency_ms"]) for a, b in pairs]),
     ]
     lonely = len(first["queries"]) + len(second["queries"]) - 2 * len(shared)
     problems = [f"{lonely} tickets are in only one of the two reports and left out"] if lonely else []

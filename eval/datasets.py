@@ -10,15 +10,16 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from eval.beir import document_of_path, path_of_document, write_corpus
-from eval.reading import Label, Record, read_jsonl, read_labels, read_text
+from eval.labels import Label, read_labels
 from indexer.articles import find_articles
 from indexer.errors import DatasetError
 from indexer.metadata import Audience
+from service.json_lines import Record, read_records, read_text
 
 _LISTED = 5
 """Ids that a report of trouble names before it says how many more there are."""
@@ -85,6 +86,11 @@ class Dataset:
     from_corpus: bool = False
     problems: tuple[str, ...] = ()
 
+    @property
+    def label(self) -> str:
+        """Name and split, for a person."""
+        return f"{self.name}, split {self.split}" if self.split else self.name
+
     def document_id(self, path: str) -> str:
         """What reports call the article at `path`: the path below articles/, or the BEIR document id."""
         return document_of_path(path) if self.from_corpus else path
@@ -127,6 +133,7 @@ def load_dataset(folder: Path, cache_dir: Path, split: str | None = None, articl
     paths = {file.relative_to(articles_dir).as_posix() for file in find_articles(articles_dir)}
     labelled, problems = _join(queries, labels, paths, labels_file, from_corpus)
     problems += _without_label(folder, queries, labelled)
+    problems += _of_no_split(folder, unanswerable)
     return Dataset(
         name=name,
         folder=folder,
@@ -138,6 +145,11 @@ def load_dataset(folder: Path, cache_dir: Path, split: str | None = None, articl
         from_corpus=from_corpus,
         problems=tuple(problems),
     )
+
+
+def has_split(folder: Path, split: str) -> bool:
+    """Whether the data set in `folder` has labels for `split`."""
+    return (folder / "qrels" / f"{split}.tsv").is_file()
 
 
 def short_hash(text: str) -> str:
@@ -176,7 +188,7 @@ def _own_articles(folder: Path) -> Path:
 
 def _read_tickets(file: Path) -> dict[str, Ticket]:
     tickets: dict[str, Ticket] = {}
-    for record in read_jsonl(file):
+    for record in read_records(file):
         ticket = _ticket(record)
         if ticket.query_id in tickets:
             raise DatasetError(f"{record.where}: id {ticket.query_id!r} comes twice; ids must be unique")
@@ -189,7 +201,7 @@ def _read_tickets(file: Path) -> dict[str, Ticket]:
 def _read_no_answer(file: Path, queries: Mapping[str, Ticket]) -> list[tuple[Ticket, str]]:
     """Unanswerable tickets, each with the split it belongs to; an empty one belongs to all."""
     found: dict[str, tuple[Ticket, str]] = {}
-    for record in read_jsonl(file) if file.is_file() else ():
+    for record in read_records(file) if file.is_file() else ():
         ticket = replace(_ticket(record), kind=record.text("kind", "") or "unanswerable")
         if ticket.query_id in queries or ticket.query_id in found:
             raise DatasetError(f"{record.where}: id {ticket.query_id!r} comes twice; ids must be unique")
@@ -198,9 +210,7 @@ def _read_no_answer(file: Path, queries: Mapping[str, Ticket]) -> list[tuple[Tic
 
 
 def _ticket(record: Record) -> Ticket:
-    title, text = record.text("title", ""), record.text("text", "")
-    if not (title.strip() or text.strip()):
-        raise DatasetError(f'{record.where}: has neither "title" nor "text"; write the question or remove the line')
+    title, text = record.title_and_text()
     audience = record.text("audience", Audience.INTERNAL)
     if audience not in set(Audience):
         raise DatasetError(f'{record.where}: "audience" must be "internal" or "public", not {audience!r}')
@@ -222,11 +232,11 @@ def _join(
         if path not in paths:
             missing.append(f"{label.target} (line {label.where.rsplit(':', 1)[1]})")
         by_query.setdefault(label.query_id, {})[path] = label.grade
-    problems = _listed(f"{file.name}: labels of queries that queries.jsonl does not hold, passed over", strangers)
-    problems += _listed(f"{file.name}: labelled articles that do not exist, counted as not found", missing)
+    problems = listed(f"{file.name}: labels of queries that queries.jsonl does not hold, passed over", strangers)
+    problems += listed(f"{file.name}: labelled articles that do not exist, counted as not found", missing)
     tickets = [replace(ticket, labels=by_query[name]) for name, ticket in queries.items() if name in by_query]
     useless = [ticket.query_id for ticket in tickets if not ticket.relevant]
-    problems += _listed(f"{file.name}: queries whose labels are all 0, not scored", useless)
+    problems += listed(f"{file.name}: queries whose labels are all 0, not scored", useless)
     return [ticket for ticket in tickets if ticket.relevant], problems
 
 
@@ -237,12 +247,20 @@ def _without_label(folder: Path, queries: Mapping[str, Ticket], labelled: list[T
         known.update(label.query_id for label in read_labels(file))
     if (folder / "qrels.tsv").is_file():
         known.update(label.query_id for label in read_labels(folder / "qrels.tsv"))
-    return _listed(
-        "queries.jsonl: queries without a label, not scored", [name for name in queries if name not in known]
-    )
+    return listed("queries.jsonl: queries without a label, not scored", [name for name in queries if name not in known])
 
 
-def _listed(what: str, ids: list[str]) -> list[str]:
+def _of_no_split(folder: Path, unanswerable: Sequence[tuple[Ticket, str]]) -> list[str]:
+    """Unanswerable tickets of a split that has no labels: a mistyped one would silently be missing."""
+    known = {"", *(file.stem for file in (folder / "qrels").glob("*.tsv"))}
+    if known == {""}:
+        return []
+    lost = [f"{ticket.query_id} ({its})" for ticket, its in unanswerable if its not in known]
+    return listed("no_answer.jsonl: tickets of a split that has no labels, in no figure", lost)
+
+
+def listed(what: str, ids: Sequence[str]) -> list[str]:
+    """One line that says `what` and names the first few of `ids`; none where there are none."""
     if not ids:
         return []
     more = f" and {len(ids) - _LISTED} more" if len(ids) > _LISTED else ""
@@ -254,7 +272,7 @@ def _read_answer_lines(
 ) -> tuple[AnswerLines, ...]:
     found = []
     lengths: dict[str, int] = {}
-    for record in read_jsonl(file) if file.is_file() else ():
+    for record in read_records(file) if file.is_file() else ():
         query_id, article = record.name("query_id"), record.name("article")
         first, last = record.line_number("start_line"), record.line_number("end_line")
         if query_id not in queries:

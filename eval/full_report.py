@@ -12,11 +12,12 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eval.ablating import Row, run_ablation
+from eval.ablating import Row, ablate_ranking
 from eval.ablating_decision import DecisionRow, run_decision_ablation
 from eval.calibrating import collect_examples
+from eval.preparing import Progress, Setup, prepare_index, without_shared
 from eval.reporting import report_as_dict, write_json, write_text
-from eval.runner import Progress, Run, Setup, build_for, run_evaluation
+from eval.runner import Run, measure
 from eval.summary import Summary, summarise
 from service.recent_vectors import RecentVectors
 
@@ -96,14 +97,17 @@ def make_report(
     started, load_before = time.monotonic(), os.getloadavg()[0]
     embedder = embedder or load_embedder(setup.model, setup.precision)
     plain = replace(setup, calibrate_on=None, leave_article_out=True)
-    plan = [(f"{dataset.split or 'all'}, as it comes" if calibrate_on else dataset.split or "all", dataset, plain)]
+    as_it_comes = prepare_index(dataset, plain, embedder, progress)
+    name = dataset.split or "all"
+    plan = [(f"{name}, as it comes" if calibrate_on else name, dataset, plain, as_it_comes)]
     if calibrate_on:
-        calibrated = replace(plain, calibrate_on=calibrate_on.split)
-        plan.insert(0, (f"{dataset.split}, calibrated on {calibrate_on.split}", dataset, calibrated))
-        plan.append((f"{calibrate_on.split}, as it comes", calibrate_on, plain))
+        calibrated = replace(plain, calibrate_on=calibrate_on)
+        index = prepare_index(dataset, calibrated, embedder, progress)
+        plan.insert(0, (f"{name}, calibrated on {calibrate_on.split}", dataset, calibrated, index))
+        plan.append((f"{calibrate_on.split}, as it comes", calibrate_on, plain, as_it_comes))
     runs = []
-    for name, data, wanted in plan:
-        run = run_evaluation(data, wanted, embedder, _named(name, progress))
+    for name, data, wanted, index in plan:
+        run = measure(data, wanted, index, embedder, _named(name, progress))
         runs.append(NamedRun(name, run, summarise(run)))
     remembering = RecentVectors(embedder, len(dataset.tickets))
     return FullReport(
@@ -111,8 +115,8 @@ def make_report(
         created=datetime.now(UTC),
         load_before=load_before,
         runs=runs,
-        signals=run_ablation(dataset, plain, _named("signals", progress), remembering) if _ranked(dataset) else (),
-        decision=_ablate_decision(dataset, calibrate_on, plain, remembering, progress),
+        signals=ablate_ranking(dataset, plain, as_it_comes, remembering, _named("signals", progress)),
+        decision=_ablate_decision(dataset, calibrate_on, plain, as_it_comes.index_dir, remembering, progress),
         took_s=time.monotonic() - started,
     )
 
@@ -143,21 +147,23 @@ def write_report(report: FullReport, out_dir: Path) -> tuple[Path, Path]:
 
 
 def _ablate_decision(
-    dataset: Dataset, calibrate_on: Dataset | None, setup: Setup, embedder: Embedder, progress: Progress
+    dataset: Dataset,
+    calibrate_on: Dataset | None,
+    setup: Setup,
+    index_dir: Path,
+    embedder: Embedder,
+    progress: Progress,
 ) -> list[DecisionRow]:
     from service.assistant import Assistant
 
-    index_dir, _, _ = build_for(dataset, setup, embedder, progress)
     assistant = Assistant(index_dir, embedder)
     history = assistant.snapshot.history
     step = _named("decision", progress)
-    measured = collect_examples(assistant, dataset, step, leave_out=True)
-    fitted_on = collect_examples(assistant, calibrate_on, step) if calibrate_on else None
+    measured = collect_examples(assistant, dataset, setup, step, leave_out=True)
+    fitted_on = None
+    if calibrate_on:
+        fitted_on = collect_examples(assistant, without_shared(calibrate_on, dataset)[0], setup, step)
     return run_decision_ablation(measured, fitted_on, history.trust if history else 0.0, setup.budget)
-
-
-def _ranked(dataset: Dataset) -> bool:
-    return any(ticket.answerable for ticket in dataset.tickets)
 
 
 def _named(name: str, progress: Progress) -> Progress:

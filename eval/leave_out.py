@@ -7,13 +7,12 @@ questions about something else altogether are easy to tell.
 
 from __future__ import annotations
 
-import inspect
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from eval.bootstrap import Interval, auroc_interval, mean_interval
-from eval.runner import Outcome, Progress, Run, Setup, ask
-from indexer.errors import DatasetError
+from eval.preparing import Progress, Setup
+from eval.runner import Outcome, Run, ask
 
 if TYPE_CHECKING:
     from eval.datasets import Dataset
@@ -46,13 +45,7 @@ class LeftOut:
 def ask_without_labelled(
     assistant: Assistant, dataset: Dataset, setup: Setup, progress: Progress
 ) -> tuple[Outcome, ...]:
-    """Outcomes of the answerable tickets with their labelled articles left out.
-
-    Raises:
-        DatasetError: the assistant cannot leave articles out.
-    """
-    if "excluded" not in inspect.signature(assistant.answer).parameters:
-        raise DatasetError("this assistant cannot leave articles out; run without --leave-article-out")
+    """Outcomes of the answerable tickets with their labelled articles left out."""
     tickets = [ticket for ticket in dataset.tickets if ticket.answerable]
     outcomes = []
     for number, ticket in enumerate(tickets, start=1):

@@ -53,8 +53,8 @@ def _opening(report: FullReport) -> Iterator[str]:
         yield f"Learned from {run.learned.used} resolved tickets; {run.learned.left_out} that repeat a ticket left out."
     if run.calibrated:
         yield (
-            f"The decision is calibrated on {run.calibrated.examples} other tickets, so that at most "
-            f"{run.calibrated.budget:.0%} of suggestions are wrong there."
+            f"The decision is calibrated on {run.calibrated.examples} other tickets ({run.calibrated.fitted_to}) with "
+            f"a budget of {run.calibrated.budget:.0%} wrong suggestions{_kept(run.calibrated.budget, summary)}"
         )
     yield from ("", "Figures in brackets are 95 % bootstrap intervals over tickets. What each figure means:")
     yield from ("docs/evaluation.md.", "", "| in short | value | 95 % interval |", "|---|---|---|")
@@ -78,6 +78,14 @@ def _opening(report: FullReport) -> Iterator[str]:
     yield f"| citations that verify against the files | {value_cell(verified_share(summary))} | |"
     for problem in run.problems:
         yield from ("", f"Note: {problem}.")
+
+
+def _kept(budget: float, summary: Summary) -> str:
+    precision = summary.decision.precision
+    if precision is None:
+        return "; here it suggests nothing."
+    wrong = 1 - precision.value
+    return f"; here {wrong:.1%} are wrong, {'within' if wrong <= budget else 'more than'} the budget."
 
 
 def _ranking(report: FullReport) -> Iterator[str]:

@@ -146,6 +146,15 @@ def print_run(run: Run, summary: Summary, console: Console) -> None:
         console.print(f"citation fails: {reason}", style="red", highlight=False, markup=False, soft_wrap=True)
 
 
+def print_notes(problems: Sequence[str]) -> None:
+    """One line each on standard error."""
+    from rich.console import Console
+
+    console = Console(stderr=True)
+    for problem in problems:
+        console.print(f"kb: note: {problem}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
 def figures_table(title: str) -> Table:
     """An empty table of figures that fits 80 columns: name, meaning, value and interval."""
     from rich.box import SIMPLE_HEAD

@@ -92,29 +92,35 @@ def summarise(run: Run) -> Summary:
         {outcome.ticket.query_id: [path for path, _ in outcome.ranked] for outcome in answerable},
     )
     means = {name: mean_interval([scores[name] for scores in per_query.values()]) for name in MEASURES}
-    judgements = [judgement for outcome in run.outcomes for judgement in outcome.snippets]
-    judged = [judgement for judgement in judgements if judgement.rank]
+    marked = sum(len(outcome.snippets) for outcome in run.outcomes)
+    # Resampled by ticket: the articles of one ticket stand or fall together.
+    judged = [[judgement for judgement in outcome.snippets if judgement.rank] for outcome in run.outcomes]
+    counts = [float(len(found)) for found in judged]
     p50, p95 = np.percentile([outcome.took_ms for outcome in run.outcomes], [50, 95])
     return Summary(
         answerable=len(answerable),
         unanswerable=len(run.outcomes) - len(answerable),
         per_query=per_query,
         retrieval={name: interval for name, interval in means.items() if interval},
-        decision=summarise_decision(run.outcomes, per_query),
+        decision=summarise_decision(run.outcomes, per_query, run.threshold),
         left_out=summarise_left_out(run),
         citations=sum(outcome.citations for outcome in run.outcomes),
         citation_failures=[reason for outcome in run.outcomes for reason in outcome.citation_failures],
-        snippets_judged=len(judged),
-        snippets_not_suggested=len(judgements) - len(judged),
-        snippet_overlap=mean_interval([float(judgement.any_overlaps) for judgement in judged]),
-        first_snippet_overlap=mean_interval([float(judgement.first_overlaps) for judgement in judged]),
+        snippets_judged=int(sum(counts)),
+        snippets_not_suggested=marked - int(sum(counts)),
+        snippet_overlap=ratio_interval([float(sum(one.any_overlaps for one in found)) for found in judged], counts),
+        first_snippet_overlap=ratio_interval(
+            [float(sum(one.first_overlaps for one in found)) for found in judged], counts
+        ),
         latency_p50_ms=float(p50),
         latency_p95_ms=float(p95),
         first_ms=run.first_ms,
     )
 
 
-def summarise_decision(outcomes: Sequence[Outcome], per_query: Mapping[str, Mapping[str, float]]) -> DecisionFigures:
+def summarise_decision(
+    outcomes: Sequence[Outcome], per_query: Mapping[str, Mapping[str, float]], threshold: float
+) -> DecisionFigures:
     """Figures of the decision over answerable and unanswerable tickets. `outcomes` is not empty."""
     decided = [_decided(outcome, per_query.get(outcome.ticket.query_id, {})) for outcome in outcomes]
     answerable = [ticket for ticket in decided if ticket.answerable]
@@ -126,7 +132,7 @@ def summarise_decision(outcomes: Sequence[Outcome], per_query: Mapping[str, Mapp
     unanswerable = [ticket for tickets in by_kind.values() for ticket in tickets]
     wrong = [not ticket.correct for ticket in decided]
     return DecisionFigures(
-        threshold=outcomes[0].threshold,
+        threshold=threshold,
         deflection_potential=mean_interval([float(ticket.suggested and ticket.correct) for ticket in answerable]),
         coverage=mean_interval([float(ticket.suggested) for ticket in answerable]),
         precision=_precision(decided, [ticket.correct for ticket in decided]),

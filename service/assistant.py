@@ -74,6 +74,11 @@ class Assistant:
         return self._live.engine.snapshot
 
     @property
+    def threshold(self) -> float:
+        """Confidence from which a suggestion is trusted."""
+        return self._live.decision.threshold
+
+    @property
     def embedder(self) -> Embedder:
         """What made the index' vectors; other vectors that are compared with them must come from it too."""
         return self._embedder
@@ -121,10 +126,12 @@ class Assistant:
         cards = live.engine.snapshot.store.cards
         return [(cards[item.row].path, item.score) for item in ranked[: question.limit]]
 
-    def judge(self, question: Question, scope: Scope, excluded: frozenset[str] = frozenset()) -> tuple[str, Features]:
+    def judge(
+        self, question: Question, scope: Scope, excluded: frozenset[str] = frozenset(), as_of: str = ""
+    ) -> tuple[str, Features]:
         """The path of the article that `answer` would put first, empty if none, and what the decision sees of it."""
         live = self._live
-        _, evidence, ranked = self._consider(live, question, scope, excluded)
+        _, evidence, ranked = self._consider(live, question, scope, excluded, as_of)
         if not ranked:
             return "", NOTHING
         return live.engine.snapshot.store.cards[ranked[0].row].path, live.decision.read(ranked, evidence)

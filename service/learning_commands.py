@@ -40,9 +40,9 @@ def learn(
 ) -> None:
     """Teach the index which articles resolved which tickets, and publish it.
 
-    A line is `{"text": .., "title": .., "articles": [path, ..], "created": "2026-01-31"}`. Vectors, links, dates and
-    those words that articles use too are kept, never a ticket's text. What was learned survives re-indexing; learning
-    again replaces it.
+    A line is `{"text": "..", "title": "..", "articles": ["api/keys.md"], "created": "2026-01-31"}`. Vectors, links,
+    dates and those words that articles use too are kept, never a ticket's text. What was learned survives re-indexing;
+    learning again replaces it, and drops a calibrated decision, which was made for what the index knew then.
 
     How far the history is believed is measured: held-out tickets are ranked with it in full, in part and without it,
     and what ranks best is kept. So a history that says little counts little.
@@ -51,15 +51,15 @@ def learn(
 
     from indexer.embedding import load_embedder
     from indexer.progress import reporter_for
-    from indexer.snapshot import Manifest, current_version
+    from indexer.snapshot import DECISION, Manifest, current_version
     from service.learning import learn as learn_from
     from service.learning import read_history
     from service.settings import load_settings
 
     index_dir = load_settings(index=index).index
     tickets = read_history(history)
-    made_by = Manifest.read(index_dir / current_version(index_dir)).fingerprint
-    embedder = load_embedder(made_by.model, made_by.precision)
+    live = Manifest.read(index_dir / current_version(index_dir))
+    embedder = load_embedder(live.fingerprint.model, live.fingerprint.precision)
     with reporter_for(Console(stderr=True), quiet) as progress:
         report = learn_from(tickets, index_dir, embedder, progress=progress, measure=measure)
     if as_json:
@@ -68,6 +68,8 @@ def learn(
         print(f"learned from {report.used} resolved tickets, published {report.version}")
         if report.belief:
             print(_say_belief(report.belief))
+    if DECISION in live.files and not quiet:
+        print("kb: note: the calibrated decision is dropped; run `kb calibrate` again", file=sys.stderr)
     if report.unknown_articles and not quiet:
         shown = ", ".join(report.unknown_articles[:5])
         more = f" and {len(report.unknown_articles) - 5} more" if len(report.unknown_articles) > 5 else ""

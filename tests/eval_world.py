@@ -57,4 +57,4 @@ def outcome(
     """An outcome with made-up scores; answerable exactly if it has labels and no kind."""
     ticket = Ticket(query_id, "", "text", labels=labels or {}, kind=kind)
     scored = tuple((path, 10.0 - rank) for rank, path in enumerate(ranked))
-    return Outcome(ticket, scored, confidence, 0.5, suggested, 1.0)
+    return Outcome(ticket, scored, confidence, suggested, 1.0)

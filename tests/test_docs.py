@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from markdown_it import MarkdownIt
+from rich.markup import render
 from starlette.routing import Mount, Route
 
 from service.http.app import create_app
@@ -90,6 +91,12 @@ def misused(line: str) -> str:
 )
 def test_a_misused_command_is_seen(line: str, wrong: str) -> None:
     assert misused(line) == wrong
+
+
+def test_no_help_text_loses_what_rich_takes_for_markup() -> None:
+    for name, command in walk():
+        for text in (command.help or "", *(getattr(parameter, "help", "") or "" for parameter in command.params)):
+            assert render(text).plain == text, name
 
 
 def test_the_command_page_is_up_to_date() -> None:

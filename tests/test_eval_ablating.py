@@ -9,7 +9,8 @@ from rich.console import Console
 
 from eval.ablating import print_ablation, run_ablation, variants
 from eval.datasets import load_dataset
-from eval.runner import Setup, run_evaluation
+from eval.preparing import Setup
+from eval.runner import run_evaluation
 from eval.summary import summarise
 from service.evidence import Weights
 from tests.conftest import FakeEmbedder

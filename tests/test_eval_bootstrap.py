@@ -74,9 +74,17 @@ def test_auroc_value_is_that_of_the_rank_formula(paired: bool) -> None:
 
 
 def test_auroc_groups_of_different_size() -> None:
-    interval = auroc_interval([0.9, 0.8, 0.7], [0.1] * 11)
+    interval = auroc_interval([0.9, 0.8, 0.05], [0.1] * 11)
     assert interval is not None
-    assert (interval.value, interval.low, interval.high) == (1.0, 1.0, 1.0)
+    assert interval.value == pytest.approx(2 / 3)
+    assert (interval.low, interval.high) == (0.0, 1.0)
+
+
+def test_an_auroc_of_one_is_not_certain() -> None:
+    interval = auroc_interval([0.9, 0.8, 0.7] * 20, [0.1] * 4)
+    assert interval is not None
+    assert (interval.value, interval.high) == (1.0, 1.0)
+    assert interval.low == pytest.approx(0.025 ** (1 / 4))
 
 
 def test_auroc_delta_is_the_difference_and_paired() -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from eval.calibrating import Example, calibrate, choose_threshold
+from eval.calibrating import Example, _table_of, calibrate, choose_threshold
 from eval.cli import app
 from indexer.errors import DatasetError, IndexCorrupt
 from indexer.history import ResolvedTickets
@@ -41,10 +41,44 @@ def test_what_tells_right_from_wrong_gains_weight_and_nothing_becomes_negative()
     assert made.auroc > 0.95
     assert made.coverage > 0.8
     assert made.risk is not None
-    assert made.risk <= 0.1
+    assert made.risk < 0.2
     fresh = _examples(60, seed=1)
     suggested = [e for e in fresh if made.model.probability(e.features) >= made.model.threshold]
     assert sum(e.correct for e in suggested) / len(suggested) > 0.8
+
+
+def test_figures_are_of_tickets_that_neither_model_nor_threshold_has_seen() -> None:
+    """Where features tell nothing, a threshold that keeps to the budget on its own tickets keeps to it by chance."""
+    risks = []
+    for seed in range(6):
+        chance = np.random.default_rng(seed)
+        examples = [
+            Example(
+                Features(chance.normal(), chance.normal(), chance.normal(), chance.normal(), 0.5, 0.0),
+                correct=chance.random() < 0.8,
+                answerable=True,
+                left_out=False,
+            )
+            for _ in range(60)
+        ]
+        made = calibrate(examples, trust=0.0, budget=0.1)
+        risks.append(made.risk)
+    found = [risk for risk in risks if risk is not None]
+    assert found
+    assert max(found) > 0.1
+
+
+def test_a_ticket_and_the_same_without_its_article_are_in_one_fold() -> None:
+    examples = [example for number in range(30) for example in _twins(number)]
+    assert _table_of(examples).folds.tolist() == [number % 5 for number in range(30) for _ in range(2)]
+
+
+def _twins(number: int) -> list[Example]:
+    features = Features(0.0, 0.5, float(number), 1.0, 0.5, 0.0)
+    return [
+        Example(features, correct=True, answerable=True, left_out=False),
+        Example(features, correct=False, answerable=True, left_out=True),
+    ]
 
 
 def test_a_calibration_can_be_read_back() -> None:
@@ -58,7 +92,7 @@ def test_a_calibration_can_be_read_back() -> None:
 def test_too_few_tickets_or_of_one_kind() -> None:
     with pytest.raises(DatasetError, match="at least 20"):
         calibrate(_examples(10), trust=0.0, budget=0.1)
-    with pytest.raises(DatasetError, match="unanswerable"):
+    with pytest.raises(DatasetError, match=r"right for all 60 tickets.*some that are not"):
         calibrate([e for e in _examples(90) if e.correct], trust=0.0, budget=0.1)
 
 

@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from eval.commands import app
-from indexer.errors import DatasetError
+from indexer.errors import DatasetError, InputError
 from tests.eval_world import write_dataset
 
 ROOT = Path(__file__).parents[1]
@@ -36,11 +36,20 @@ def test_run_and_compare(small_world: Path, tmp_path: Path, monkeypatch: pytest.
     assert (report["index"]["model"], report["index"]["precision"]) == ("all-MiniLM-L6-v2", "int8")
     assert Path(report["index"]["folder"]).parent == Path("var/eval")
     assert Path("out/a.run").read_text().startswith("t1 Q0 auth/token-expired.md 1 ")
-    assert _invoke("run", folder, "--index", "mine", "--json", "out/b.json", "--limit", "2", "--quiet") == ""
-    assert (tmp_path / "mine/CURRENT").is_file()
+    built = report["index"]["folder"]
+    version = Path(built, "CURRENT").read_text()
+    assert _invoke("run", folder, "--index", built, "--json", "out/b.json", "--limit", "2", "--quiet") == ""
+    assert Path(built, "CURRENT").read_text() == version
     assert "B - A" in _invoke("compare", "out/a.json", "out/b.json", "--json", "out/c.json")
     rows = json.loads(Path("out/c.json").read_text())["rows"]
     assert {row["delta"]["value"] for row in rows if row["measure"] in ("nDCG@10", "coverage")} == {0.0}
+
+
+@pytest.mark.parametrize("option", ["--model", "--precision", "--history", "--calibrate-on"])
+def test_an_index_that_is_named_is_not_changed(small_world: Path, option: str) -> None:
+    folder = write_dataset(small_world.parent)
+    with pytest.raises(InputError, match=f"as it is; leave out --index, or {option}"):
+        _invoke("run", folder, "--index", "mine", option, "fp32")
 
 
 def test_mistake_is_one_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,9 +11,9 @@ import pytest
 
 from eval.datasets import Dataset, Ticket
 from eval.leave_out import ask_without_labelled, summarise_left_out
-from eval.runner import Run, Setup
+from eval.preparing import Setup
+from eval.runner import Run
 from indexer.embedding import Precision
-from indexer.errors import DatasetError
 from indexer.scope import Scope
 from service.answers import Answer, Question
 from tests.eval_world import outcome
@@ -42,20 +42,12 @@ def test_only_answerable_tickets_are_asked_without_their_relevant_articles() -> 
     assert [found.confidence for found in outcomes] == [0.2]
 
 
-def test_assistant_that_cannot_leave_articles_out() -> None:
-    def answer(question: Question, scope: Scope) -> Answer:
-        raise AssertionError
-
-    with pytest.raises(DatasetError, match="run without --leave-article-out"):
-        ask_without_labelled(_assistant(answer), _dataset(), Setup(Path("cache")), lambda *step: None)
-
-
 def _run(present: list[tuple[float, bool]], removed: list[tuple[float, bool]] | None) -> Run:
     outcomes = [outcome(f"t{i}", labels={"a.md": 1}, confidence=c, suggested=s) for i, (c, s) in enumerate(present)]
     left = None if removed is None else tuple(outcome("t", confidence=c, suggested=s) for c, s in removed)
     unanswerable = outcome("n", confidence=1.0, kind="x")
     everything = (*outcomes, unanswerable)
-    return Run(_dataset(), Path("i"), "v", "m", Precision.INT8, 1, 1, everything, left, 1.0, ())
+    return Run(_dataset(), Path("i"), "v", "m", Precision.INT8, 1, 1, everything, left, 1.0, (), 0.5)
 
 
 def test_figures() -> None:

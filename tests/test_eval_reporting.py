@@ -24,7 +24,7 @@ from tests.eval_world import outcome
 def _run(*outcomes: Outcome, from_corpus: bool = False) -> Run:
     tickets = tuple(found.ticket for found in outcomes)
     dataset = Dataset("set", Path("set"), Path("set/articles"), "test", tickets, from_corpus=from_corpus)
-    return Run(dataset, Path("index"), "v1", "model", Precision.INT8, 3, 9, outcomes, None, 2.0, ("odd",))
+    return Run(dataset, Path("index"), "v1", "model", Precision.INT8, 3, 9, outcomes, None, 2.0, ("odd",), 0.5)
 
 
 @pytest.fixture

@@ -9,12 +9,19 @@ from typing import Any
 
 import pytest
 
+from eval.calibrating import collect_examples
 from eval.datasets import Dataset, Ticket, load_dataset
+from eval.preparing import Setup, default_index_dir, without_shared
 from eval.reporting import report_as_dict
-from eval.runner import Setup, default_index_dir, run_evaluation
+from eval.runner import run_evaluation
 from eval.summary import summarise, summary_as_dict
+from indexer.building import BuildOptions, build_index
 from indexer.errors import DatasetError
 from indexer.metadata import Audience
+from indexer.publishing import Learned, publish_learned
+from indexer.snapshot import Snapshot, current_version
+from service.assistant import Assistant
+from service.decision import NOTHING, DecisionModel
 from tests.conftest import FakeEmbedder
 from tests.eval_world import write_dataset, write_lines
 
@@ -67,7 +74,7 @@ def test_index_is_reused(data: Dataset, setup: Setup) -> None:
 
 
 def test_article_changed_behind_the_index_is_told(data: Dataset, setup: Setup, monkeypatch: pytest.MonkeyPatch) -> None:
-    build_index = importlib.import_module("eval.runner").build_index
+    build_index = importlib.import_module("eval.preparing").build_index
 
     def build_then_edit(source: Path, *rest: Any) -> Any:
         report = build_index(source, *rest)
@@ -75,7 +82,7 @@ def test_article_changed_behind_the_index_is_told(data: Dataset, setup: Setup, m
         file.write_text(file.read_text() + "\nEdited.\n")
         return report
 
-    monkeypatch.setattr("eval.runner.build_index", build_then_edit)
+    monkeypatch.setattr("eval.preparing.build_index", build_then_edit)
     summary = summarise(run_evaluation(data, setup, FakeEmbedder()))
     assert summary.citation_failures
     assert all("db/listener.md is not the cited version" in reason for reason in summary.citation_failures)
@@ -140,3 +147,50 @@ def test_history_is_learned_without_the_tickets(data: Dataset, setup: Setup, tmp
 def test_history_that_is_not_there(data: Dataset, setup: Setup, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="history"):
         run_evaluation(data, replace(setup, history=tmp_path / "absent.jsonl"), FakeEmbedder())
+
+
+def test_an_index_that_is_named_is_measured_as_it_is(data: Dataset, setup: Setup, tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    build_index(data.articles_dir, mine, FakeEmbedder(), BuildOptions())
+    decision = {"model": DecisionModel(threshold=0.0).as_dict(), "made": {"dataset": "acme, split dev"}}
+    publish_learned(mine, FakeEmbedder(), Learned(decision=decision))
+    (data.articles_dir / "db/listener.md").unlink()
+    version = current_version(mine)
+    run = run_evaluation(data, replace(setup, index_dir=mine), FakeEmbedder())
+    assert (current_version(mine), run.index_version) == (version, version)
+    assert Snapshot.open(mine).decision == decision
+    assert (run.threshold, run.article_count) == (0.0, 4)
+    assert "the decision was calibrated before this run, on acme, split dev" in run.problems
+
+
+def test_an_index_of_other_articles_is_refused(data: Dataset, setup: Setup, tmp_path: Path) -> None:
+    """Labelled paths start from another folder than the index' paths: everything would count as wrong."""
+    build_index(data.articles_dir.parent, tmp_path / "mine", FakeEmbedder(), BuildOptions())
+    with pytest.raises(DatasetError, match=r"holds none of the 3 labelled articles, such as auth/token-expired\.md"):
+        run_evaluation(data, replace(setup, index_dir=tmp_path / "mine"), FakeEmbedder())
+
+
+def test_labelled_articles_that_the_index_lacks_are_named(data: Dataset, setup: Setup, tmp_path: Path) -> None:
+    kept = (data.articles_dir / "db/listener.md").read_text()
+    (data.articles_dir / "db/listener.md").unlink()
+    build_index(data.articles_dir, tmp_path / "mine", FakeEmbedder(), BuildOptions())
+    (data.articles_dir / "db/listener.md").write_text(kept)
+    run = run_evaluation(data, replace(setup, index_dir=tmp_path / "mine"), FakeEmbedder())
+    assert any("does not hold, counted as not found: db/listener.md" in problem for problem in run.problems)
+
+
+def test_tickets_of_both_splits_are_not_calibrated_on(data: Dataset) -> None:
+    others = replace(data, split="dev", tickets=(data.tickets[0], Ticket("d1", "", "only here", kind="x")))
+    kept, told = without_shared(others, data)
+    assert [ticket.query_id for ticket in kept.tickets] == ["d1"]
+    assert told == ["tickets of both splits, left out of calibrating on 'dev': t1"]
+    with pytest.raises(DatasetError, match="name two splits"):
+        without_shared(data, data)
+
+
+def test_a_refused_first_ticket_does_not_decide_the_threshold(data: Dataset, setup: Setup) -> None:
+    long = Ticket("huge", "", "word " * 5_000, labels={"db/listener.md": 1})
+    run = run_evaluation(replace(data, tickets=(long, *data.tickets)), setup, FakeEmbedder())
+    assert summarise(run).decision.threshold == DecisionModel().threshold
+    examples = collect_examples(Assistant(run.index_dir, FakeEmbedder()), run.dataset, setup, lambda *step: None)
+    assert (examples[0].features, examples[0].correct) == (NOTHING, False)

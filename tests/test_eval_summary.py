@@ -22,7 +22,7 @@ def test_answerable_and_unanswerable_are_kept_apart() -> None:
         outcome("d", ["x"], confidence=0.7, kind="hard"),
         outcome("e", ["x"], confidence=0.1, suggested=False, kind="easy"),
     ]
-    found = summarise_decision(outcomes, {"a": RIGHT, "b": WRONG, "c": RIGHT})
+    found = summarise_decision(outcomes, {"a": RIGHT, "b": WRONG, "c": RIGHT}, 0.5)
     assert _value(found.deflection_potential) == pytest.approx(1 / 3)
     assert _value(found.coverage) == pytest.approx(2 / 3)
     assert _value(found.precision) == pytest.approx(1 / 3)
@@ -40,6 +40,6 @@ def test_answerable_and_unanswerable_are_kept_apart() -> None:
 
 
 def test_nothing_suggested() -> None:
-    found = summarise_decision([outcome("a", ["x"], labels={"x": 1}, suggested=False)], {"a": RIGHT})
+    found = summarise_decision([outcome("a", ["x"], labels={"x": 1}, suggested=False)], {"a": RIGHT}, 0.5)
     assert found.precision is None
     assert _value(found.coverage) == 0.0
