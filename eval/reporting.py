@@ -123,7 +123,7 @@ def print_run(run: Run, summary: Summary, console: Console) -> None:
     if run.calibrated:
         made = run.calibrated
         console.print(
-            f"decision calibrated on {made.examples} other tickets, at most {made.budget:.0%} of suggestions wrong\n",
+            f"decision calibrated on {made.examples} other tickets, budget {made.budget:.0%} wrong suggestions\n",
             highlight=False,
             soft_wrap=True,
         )

@@ -28,8 +28,8 @@ from service.excerpts import Excerpts, cut_excerpts
 from service.queries import QueryViews, read_question
 from service.snippets import choose_snippets
 
-_KEPT_EXCERPTS = 512
-"""Articles kept in pieces ready to be cited: about 25 KB each, besides the article itself."""
+_KEPT_EXCERPTS = 1024
+"""Articles kept in pieces ready to be cited."""
 
 
 @dataclass(frozen=True, slots=True)
