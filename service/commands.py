@@ -77,6 +77,15 @@ def serve(
         Audience | None,
         typer.Option("--anonymous-audience", help="What callers without a key see; `internal` on loopback only."),
     ] = None,
+    processes: Annotated[
+        int | None,
+        typer.Option(
+            "--processes",
+            metavar="N",
+            help="Processes that answer, about one a core from four cores on. Default: 0, the serving one answers.",
+            show_default=False,
+        ),
+    ] = None,
     demo: Annotated[
         bool,
         typer.Option(
@@ -93,7 +102,14 @@ def serve(
     from service.opening import begin_opening
     from service.settings import load_settings
 
-    settings = load_settings(settings_file, index=index, host=host, port=port, anonymous_audience=anonymous_audience)
+    settings = load_settings(
+        settings_file,
+        index=index,
+        host=host,
+        port=port,
+        anonymous_audience=anonymous_audience,
+        answer_processes=processes,
+    )
 
     opened = begin_opening(settings)
 

@@ -31,6 +31,14 @@ def open_assistant(settings: Settings) -> Assistant:
     return Assistant(settings.index, RecentVectors(batching))
 
 
+def warm_up(assistant: Assistant) -> None:
+    """Ask one question, so that no caller waits for what is loaded by the first."""
+    from indexer.scope import PUBLIC
+    from service.answers import Question
+
+    assistant.answer(Question("warm up the model and the index", limit=1), PUBLIC)
+
+
 def begin_opening(settings: Settings) -> Callable[[], Assistant]:
     """Begin to open the assistant in a thread; the result waits for it, and returns or raises as `open_assistant`.
 

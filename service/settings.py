@@ -34,6 +34,9 @@ class Settings(BaseSettings):
         default=None, description="SQLAlchemy URL. Default: SQLite at the index's name + `.state.sqlite`."
     )
     answer_workers: int = Field(default=4, ge=1, le=256, description="Questions answered at the same time.")
+    answer_processes: int = Field(
+        default=0, ge=0, le=256, description="Processes that answer; 0 answers in the serving process."
+    )
     answer_queue: int = Field(default=32, ge=0, le=100_000, description="Questions that may wait; one more gets 503.")
     answer_cache: int = Field(
         default=512, ge=0, le=1_000_000, description="Answers kept for the same question in the same scope; 0 for none."

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Future, ThreadPoolExecutor
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from starlette.types import Receive
@@ -15,6 +16,7 @@ from service.answers import Answer, Question
 from service.http.caching import AnswerCache
 from service.http.metrics import Metrics
 from service.http.problems import ProblemError
+from service.http.processes import AnsweringProcesses, Work
 
 if TYPE_CHECKING:
     from service.assistant import Assistant
@@ -32,10 +34,24 @@ class ClientGone(Exception):
 class AnsweringPool:
     """Runs the assistant's blocking work off the event loop."""
 
-    def __init__(self, workers: int, queue: int, metrics: Metrics, cache: AnswerCache | None = None) -> None:
+    def __init__(
+        self,
+        workers: int,
+        queue: int,
+        metrics: Metrics,
+        cache: AnswerCache | None = None,
+        processes: AnsweringProcesses | None = None,
+    ) -> None:
+        """
+        Args:
+            workers: threads, and how many questions are under way at a time, unless there are more processes.
+            queue: how many wait beyond that.
+            processes: take what can be sent to them, once they are ready.
+        """
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="answer")
-        self._workers = workers
-        self._room = workers + queue
+        self._processes = processes
+        self._workers = max(workers, processes.count) if processes else workers
+        self._room = self._workers + queue
         self._metrics = metrics
         self._cache = AnswerCache(0) if cache is None else cache
         self._in_flight = 0
@@ -46,9 +62,25 @@ class AnsweringPool:
         self._metrics.cached_answers.labels("miss" if known is None else "hit").inc()
         if known is not None:
             return known
-        answer = await self.run(lambda: assistant.answer(question, scope))
+        answer = await self.ask(assistant, partial(_answer, question=question, scope=scope))
         self._cache.keep(answer, scope, question)
         return answer
+
+    async def ask(self, assistant: Assistant, work: Work[Result]) -> Result:
+        """The result of `work` on `assistant`, or in an answering process on one of the same version.
+
+        Raises:
+            ProblemError, ClientGone: as `run`; `busy` also for work whose process has died.
+        """
+        processes = self._processes
+        if processes is None or not processes.ready:
+            return await self.run(partial(work, assistant))
+        generation = processes.generation
+        try:
+            return await self._run(lambda: processes.submit(assistant.index_version, work))
+        except BrokenExecutor:
+            processes.start(instead_of=generation)
+            raise ProblemError("busy", "try again in a moment", {"Retry-After": "1"}) from None
 
     async def run(self, work: Callable[[], Result]) -> Result:
         """The result of `work` in a worker thread.
@@ -57,13 +89,16 @@ class AnsweringPool:
             ProblemError: `busy`, at once, if too many wait already.
             ClientGone: the caller hung up while the work waited for a worker; its place is free again.
         """
+        return await self._run(lambda: self._executor.submit(work))
+
+    async def _run(self, submit: Callable[[], Future[Result]]) -> Result:
         if self._in_flight >= self._room:
             self._metrics.refused.inc()
             raise ProblemError("busy", "try again in a moment", {"Retry-After": "1"})
+        future = submit()
         self._in_flight += 1
         self._metrics.questions_in_flight.set(self._in_flight)
         must_wait = self._in_flight > self._workers
-        future = self._executor.submit(work)
         loop = asyncio.get_running_loop()
         future.add_done_callback(lambda _: _call_soon(loop, self._leave))
         receive = CLIENT.get()
@@ -74,6 +109,8 @@ class AnsweringPool:
     def close(self) -> None:
         """Let running work end and drop what waits."""
         self._executor.shutdown(wait=True, cancel_futures=True)
+        if self._processes:
+            self._processes.close()
 
     async def _run_unless_gone(self, future: Future[Result], receive: Receive) -> Result:
         result = asyncio.wrap_future(future)
@@ -91,6 +128,10 @@ class AnsweringPool:
         """On the event loop, when the work has really ended: an abandoned request still occupies its thread."""
         self._in_flight -= 1
         self._metrics.questions_in_flight.set(self._in_flight)
+
+
+def _answer(assistant: Assistant, question: Question, scope: Scope) -> Answer:
+    return assistant.answer(question, scope)
 
 
 async def _hung_up(receive: Receive) -> None:

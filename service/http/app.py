@@ -38,6 +38,7 @@ from service.http.metrics import Metrics
 from service.http.models import AnswerBody
 from service.http.observing import Observing
 from service.http.problems import HANDLED, Problem, describe_error, request_id_of
+from service.http.processes import AnsweringProcesses
 from service.http.reloading import Library
 from service.http.security import Gatekeeper, Sessions
 from service.http.services import Services
@@ -80,18 +81,29 @@ def create_app(
     metrics = Metrics()
     keys = KeyFile(settings.keys_path)
     stores = Stores(settings)
+    processes = None
+    if settings.answer_processes:
+        processes = AnsweringProcesses(settings.answer_processes, partial(opening.open_assistant, settings))
+
+    def begin() -> None:
+        if processes:
+            processes.start()
+        if on_ready:
+            on_ready()
+
     library = Library(
         settings.index,
         open_assistant or partial(opening.open_assistant, settings),
         metrics,
         settings.reload_interval_s,
         on_failure,
-        on_ready,
+        begin,
     )
+    cache = AnswerCache(settings.answer_cache)
     services = Services(
         settings=settings,
         library=library,
-        pool=AnsweringPool(settings.answer_workers, settings.answer_queue, metrics, AnswerCache(settings.answer_cache)),
+        pool=AnsweringPool(settings.answer_workers, settings.answer_queue, metrics, cache, processes),
         gatekeeper=Gatekeeper(settings, keys, sessions or Sessions(settings.session_hours * 3600)),
         stores=stores,
         metrics=metrics,

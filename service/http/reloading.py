@@ -10,11 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer.errors import KBError
-from indexer.scope import PUBLIC
 from indexer.snapshot import current_version
-from service.answers import Question
 from service.http.metrics import Metrics
 from service.http.problems import ProblemError
+from service.opening import warm_up
 
 if TYPE_CHECKING:
     from service.assistant import Assistant
@@ -110,5 +109,5 @@ class Library:
 
     def _load(self) -> Assistant:
         assistant = self._open()
-        assistant.answer(Question("warm up the model and the index", limit=1), PUBLIC)
+        warm_up(assistant)
         return assistant

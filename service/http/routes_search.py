@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request, Response
@@ -126,4 +127,4 @@ async def triage_for(
     if not caller.is_internal:
         return None
     assistant, scope = services.library.assistant, caller.scope(products)
-    return await services.pool.run(lambda: triage(assistant, question, scope, answer=answer))
+    return await services.pool.ask(assistant, partial(triage, question=question, scope=scope, answer=answer))
