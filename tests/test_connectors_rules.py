@@ -205,6 +205,22 @@ def test_an_alert_group_that_fires_on_is_one_delivery_until_it_changes() -> None
     assert later.subject_id == first.subject_id
 
 
+def test_every_alert_of_a_large_group_counts() -> None:
+    fixture = ALL["alertmanager", "firing_group"]
+    body = json.loads(fixture.body)
+    first = body["alerts"][0]
+    resolved = [{**first, "status": "resolved", "fingerprint": f"r{number}"} for number in range(60)]
+    one = _event(fixture, {**body, "alerts": [*resolved, first]})
+    assert one.kind is EventKind.ALERT
+    firing = [
+        {**first, "fingerprint": f"f{number}", "annotations": {"summary": f"alert {number}"}} for number in range(60)
+    ]
+    many = _event(fixture, {**body, "alerts": firing})
+    more = _event(fixture, {**body, "alerts": [*firing, {**first, "fingerprint": "new"}]})
+    assert len({one.delivery_id, many.delivery_id, more.delivery_id}) == 3
+    assert many.text.splitlines() == [f"alert {number}" for number in range(50)]
+
+
 def test_zendesk_tags_are_added_and_never_set() -> None:
     fixture = ALL["zendesk", "ticket_created_public_reply"]
     note = dataclasses.replace(NOTE, tags=["A b", "  ", "é/ü:1", "x" * 200, "<script>"])

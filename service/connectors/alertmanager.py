@@ -18,6 +18,7 @@ from service.connectors.reading import text_at
 from service.notes import escape
 
 _MAX_ALERTS = 50
+"""Only this many are described; all of a group are looked at, for the one that fires may be the last."""
 _MAX_MESSAGE_CHARS = 20_000
 _TEXTS = ("summary", "description", "message")
 
@@ -43,7 +44,7 @@ class Alertmanager(Connector):
         group = text_at(body, "groupKey")
         if not group:
             raise reading.malformed("`groupKey` is missing")
-        alerts = reading.objects_at(body, "alerts")[:_MAX_ALERTS]
+        alerts = [alert for alert in reading.list_at(body, "alerts") if isinstance(alert, dict)]
         firing = [alert for alert in alerts if text_at(alert, "status") == "firing"]
         # A group is sent again and again while it fires: the same alerts with the same starts are the same delivery.
         state = sorted(f"{text_at(alert, 'fingerprint')} {text_at(alert, 'startsAt')}" for alert in firing)
@@ -58,7 +59,7 @@ class Alertmanager(Connector):
             delivery,
             subject_id=subject_id,
             title=labels.get("alertname", "") or notes.get("summary", ""),
-            text=_describe(firing),
+            text=_describe(firing[:_MAX_ALERTS]),
             fields=reading.present(
                 action="firing",
                 severity=labels.get("severity", ""),
