@@ -25,6 +25,8 @@ from service.intake.audit import AuditTrail
 from service.intake.composing import AssistantComposer
 from service.intake.jobs import JobState
 from service.intake.queue import Queue
+from service.intake.worker import Worker
+from service.stores import Stores
 from tests.connectors.world import Fixture, load_fixtures
 from tests.http_world import SECRETS, UNCOVERED, World, make_world, running
 from tests.intake_world import (
@@ -422,6 +424,28 @@ def test_the_service_writes_no_notes_where_its_worker_is_off(base_world: World, 
         assert place.post("zendesk", **zendesk_delivery("42", *TOKEN_TROUBLE)).status_code == 202
         time.sleep(0.6)
         assert place.queue.find(1).state is JobState.WAITING
+
+
+def test_stopping_closes_everything_although_a_task_of_intake_had_failed(
+    base_world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(self: Worker) -> None:
+        raise TypeError("secretword")
+
+    closed: list[Stores] = []
+    close = Stores.close
+
+    def close_and_tell(self: Stores) -> None:
+        close(self)
+        closed.append(self)
+
+    monkeypatch.setattr(Worker, "run", fail)
+    monkeypatch.setattr(Stores, "close", close_and_tell)
+    with open_place(base_world, tmp_path) as place:
+        assert place.post("zendesk", **zendesk_delivery("42", *TOKEN_TROUBLE)).status_code == 202
+    assert len(closed) == 1
+    assert "a task of intake had ended with TypeError" in caplog.text
+    assert "secretword" not in caplog.text
 
 
 def each_vendor() -> list[Fixture]:

@@ -76,12 +76,15 @@ class RunningIntake:
         logger.info("intake for %s%s", names, "" if self._writes_notes else "; notes are written by `kb intake work`")
 
     async def stop(self) -> None:
-        """End the tasks; notes under way are finished if they take no longer than a few seconds."""
+        """End the tasks; notes under way are finished if they take no longer than a few seconds.
+
+        A task that had failed is logged, by the error's type, and not raised: what is closed after this must be.
+        """
         for task in self._tasks:
             task.cancel()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        for outcome in await asyncio.gather(*self._tasks, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                logger.error("a task of intake had ended with %s", type(outcome).__name__)
         self._tasks, self._worker = [], None
 
     def wake(self) -> None:

@@ -154,6 +154,9 @@ class Worker:
         except KBError as error:
             logger.error("intake waits: %s", error)  # noqa: TRY400 -- the database is away; no defect of ours
             await asyncio.sleep(_DATABASE_PAUSE_S)
+        except Exception as error:  # noqa: BLE001 -- the worker must outlive a defect; its message is not logged
+            _log_defect("intake waits:", error)
+            await asyncio.sleep(_DATABASE_PAUSE_S)
 
     async def _take(self) -> int:
         """Begin what is due and there is room for; returns how many jobs."""
@@ -189,8 +192,7 @@ class Worker:
         except KBError as error:
             logger.error("job %d is left to its lease: %s", job.id, error)  # noqa: TRY400 -- the database is away
         except Exception as error:  # noqa: BLE001 -- one job's defect must not stop the others; its message is not logged
-            frames = "".join(traceback.format_tb(error.__traceback__)[-12:])
-            logger.error("job %d failed with %s\n%s", job.id, type(error).__name__, frames)  # noqa: TRY400 -- see above
+            _log_defect(f"job {job.id} failed:", error)
             with contextlib.suppress(KBError):
                 await self._bury(job, f"a defect of ours: {type(error).__name__}; see the log", uncertain=True)
         finally:
@@ -199,7 +201,7 @@ class Worker:
 
     async def _attempt(self, job: Job, configured: Configured, lane: _Lane) -> None:
         if job.event is None:
-            await self._bury(job, "the event is gone")
+            await self._bury(job, "the event is gone, or a newer version stored it: upgrade, then replay")
             return
         if job.attempts > self._max_attempts:
             await self._bury(job, f"given up after {self._max_attempts} tries; the last: {job.reason}", job.uncertain)
@@ -324,3 +326,9 @@ class Worker:
         await self._sender.close()
         self._composing.shutdown(wait=False, cancel_futures=True)
         self._storing.shutdown(wait=True)
+
+
+def _log_defect(what: str, error: Exception) -> None:
+    """Type and place of an error, never its message: that may hold a ticket's words."""
+    frames = "".join(traceback.format_tb(error.__traceback__)[-12:])
+    logger.error("%s a defect of ours, %s\n%s", what, type(error).__name__, frames)
