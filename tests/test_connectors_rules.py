@@ -275,6 +275,7 @@ const current = {
   getDisplayValue: (name) => given.record[name],
   comments: {getJournalEntry: () => given.comment}
 };
+for (const name of Object.keys(given.user_names)) current[name] = {user_name: given.user_names[name]};
 const log = [];
 const gs = {
   getProperty: (name) => given.properties[name] || '',
@@ -289,7 +290,7 @@ process.stdout.write(JSON.stringify({sent, log}));
 RECORD = {
     "sys_id": "9d385017c611228701d22104cc95c371", "number": "INC0000001", "sys_mod_count": "0",
     "short_description": "Zugriff für alle verweigert \U0001f600 \"401\"", "description": "line\nline", "priority": "2",
-    "category": "software", "sys_updated_by": "requester",
+    "category": "software", "sys_updated_by": "requester", "caller_id": "46d44a23a9fe19810012d100cca80666",
 }  # fmt: skip
 PROPERTIES = {"symptom_kb.url": "https://kb.example.com/v1/intake/servicenow", "symptom_kb.secret": WHSEC}
 
@@ -298,7 +299,10 @@ def _run_business_rule(**given: Any) -> dict[str, Any]:
     node = shutil.which("node")
     if node is None:
         pytest.skip("the business rule is JavaScript: install node to run it")
-    known = {"now_s": int(NOW_S), "operation": "insert", "record": RECORD, "comment": "", "properties": PROPERTIES}
+    known = {
+        "now_s": int(NOW_S), "operation": "insert", "record": RECORD, "comment": "", "properties": PROPERTIES,
+        "user_names": {"caller_id": "requester"},
+    }  # fmt: skip
     with resources.as_file(resources.files("service.connectors") / "assets" / "servicenow_business_rule.js") as script:
         done = subprocess.run(
             [node, "-e", NODE_STUBS, "-", str(script), json.dumps({**known, "statuses": [202], **given})],
@@ -328,6 +332,60 @@ def test_the_business_rule_sends_comments_without_their_headline() -> None:
     body = json.loads(result["sent"][0]["body"])
     assert (body["type"], body["data"]["comment"]) == ("record.commented", "Still 401\n")
     assert _run_business_rule(operation="update")["sent"] == []
+
+
+@pytest.mark.parametrize(
+    ("record", "user_names", "by_requester"),
+    [
+        ({}, {"caller_id": "requester"}, True),
+        ({"sys_updated_by": "agent"}, {"caller_id": "requester"}, False),
+        ({"sys_updated_by": ""}, {"caller_id": ""}, False),
+        ({"caller_id": None, "opened_by": "x"}, {"caller_id": "", "opened_by": "requester"}, True),
+        ({"caller_id": None}, {}, False),
+    ],
+)
+def test_the_business_rule_says_whether_the_requester_commented(
+    record: dict[str, Any], user_names: dict[str, str], by_requester: bool
+) -> None:
+    given = {**RECORD, **record}
+    result = _run_business_rule(operation="update", comment="line\ntext", record=given, user_names=user_names)
+    assert json.loads(result["sent"][0]["body"])["data"]["by_requester"] is by_requester
+
+
+def test_a_business_rule_of_an_earlier_version_is_named_where_its_comments_are_ignored() -> None:
+    fixture = ALL["servicenow", "record_commented"]
+    body = json.loads(fixture.body)
+    del body["data"]["by_requester"]
+    event = _event(fixture, body)
+    assert event.kind is EventKind.IGNORED
+    assert "business rule" in event.fields["ignored"]
+
+
+@pytest.mark.parametrize(
+    ("author", "reporter", "answered"),
+    [
+        ({"accountId": "a", "accountType": "atlassian"}, {"accountId": "a"}, True),
+        ({"accountId": "a", "accountType": "atlassian"}, {"accountId": "b"}, False),
+        ({"accountId": "a", "accountType": "customer"}, {"accountId": "b"}, True),
+        ({"accountType": "atlassian"}, {}, False),
+        (None, None, False),
+    ],
+)
+def test_jira_comments_are_answered_to_requesters_alone(author: object, reporter: object, answered: bool) -> None:
+    fixture = ALL["jira", "comment_created"]
+    body = json.loads(fixture.body)
+    body["comment"]["author"], body["issue"]["fields"]["reporter"] = author, reporter
+    assert (_event(fixture, body).kind is EventKind.TICKET) == answered
+
+
+@pytest.mark.parametrize("author", [None, "", 8, True, {}])
+def test_gitlab_comments_are_answered_to_the_author_of_the_issue_alone(author: object) -> None:
+    fixture = ALL["gitlab", "note"]
+    body = json.loads(fixture.body)
+    body["object_attributes"]["author_id"] = author
+    assert _event(fixture, body).kind is EventKind.IGNORED
+    body["issue"]["author_id"] = author
+    assert (_event(fixture, body).kind is EventKind.TICKET) == (author == 8)
 
 
 def test_the_business_rule_repeats_with_the_same_id_and_gives_up_on_refusal() -> None:

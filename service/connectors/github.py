@@ -130,5 +130,5 @@ class GitHub(Connector):
         if comment and (why := reading.why_no_comments(config)):
             return why
         if comment and text_at(comment, "author_association") in _STAFF:
-            return "a comment by staff"
+            return reading.BY_STAFF
         return ""

@@ -38,7 +38,7 @@ class GitLab(Connector):
     answer_within_s = 10.0
     options: Mapping[str, str] = {
         "author_id": "numeric id of the user whose token writes the notes; what that user writes is ignored",
-        "answer_comments": "yes: later comments get a note too, not only new issues",
+        "answer_comments": "yes: later comments by the issue's author get a note too, not only new issues",
         "internal_notes": "yes: notes are internal (read by members from the Reporter role up) and may hold internal "
         "articles",
     }
@@ -125,4 +125,7 @@ class GitLab(Connector):
             return "the project is public; neither public replies nor internal notes are on"
         if is_comment and (why := reading.why_no_comments(config)):
             return why
+        author = text_at(said, "author_id")
+        if is_comment and (not author or author != text_at(body, "issue", "author_id")):
+            return reading.BY_STAFF
         return ""

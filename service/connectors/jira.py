@@ -41,7 +41,7 @@ class Jira(Connector):
     answer_within_s = 10.0
     options: Mapping[str, str] = {
         "author_id": "accountId of the user whose token writes the notes; what that user writes is ignored",
-        "answer_comments": "yes: later public comments get a note too, not only new requests",
+        "answer_comments": "yes: requesters' later public comments get a note too, not only new requests",
         "projects": "comma-separated project keys; other projects are ignored; empty for all",
         "api": "servicedesk (default) or platform: which REST interface the comment is written with",
     }
@@ -125,7 +125,7 @@ class Jira(Connector):
             return "an internal comment"
         if text_at(body, "comment", "author", "accountType") == "app":
             return "a comment by an app"
-        return ""
+        return "" if _is_by_requester(body) else reading.BY_STAFF
 
 
 def _uses_platform_api(config: ConnectorConfig) -> bool:
@@ -139,6 +139,13 @@ def _is_service_project(body: Mapping[str, Any], config: ConnectorConfig) -> boo
     """
     kind = text_at(body, "issue", "fields", "project", "projectTypeKey")
     return kind == "service_desk" or (not kind and not _uses_platform_api(config))
+
+
+def _is_by_requester(body: Mapping[str, Any]) -> bool:
+    """Whether the comment is the reporter's, or that of a customer who has no other role in Jira."""
+    author = text_at(body, "comment", "author", "accountId")
+    is_reporter = author != "" and author == text_at(body, "issue", "fields", "reporter", "accountId")
+    return is_reporter or text_at(body, "comment", "author", "accountType") == "customer"
 
 
 def _rich_text(data: Mapping[str, Any], *path: str) -> str:

@@ -15,6 +15,8 @@ JSON_TYPE = "application/json"
 MAX_TEXT_CHARS = 20_000
 """Longer texts are cut: the symptom stands at the beginning, the rest is attachments and logs."""
 MAX_ID_CHARS = 200
+BY_STAFF = "a comment by staff"
+"""Why a comment is ignored that is not the requester's: nobody answers the help desk's own words."""
 _MAX_ITEMS = 50
 _ID = re.compile(r"[\x21-\x7e]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")

@@ -98,4 +98,14 @@ class ServiceNow(Connector):
             return "a table that is not in the option tables"
         if why := why_own(config, {text_at(record, "updated_by")}, comment):
             return why
-        return reading.why_no_comments(config) if action == "commented" else ""
+        if action != "commented":
+            return ""
+        if why := reading.why_no_comments(config):
+            return why
+        match reading.flag_at(record, "by_requester"):
+            case True:
+                return ""
+            case False:
+                return reading.BY_STAFF
+            case None:
+                return "the business rule does not say who commented: replace it by the one of this version"

@@ -121,7 +121,7 @@ class Zendesk(Connector):
         if why := reading.why_no_comments(config):
             return why
         if reading.flag_at(comment, "author", "is_staff"):
-            return "a comment by staff"
+            return reading.BY_STAFF
         return ""
 
 

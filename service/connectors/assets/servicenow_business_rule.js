@@ -30,6 +30,13 @@
     return entry.replace(/^[^\n]*\n/, '').substring(0, MAX_CHARS);
   }
 
+  /* Whether the record was saved by the one it is about: the caller of an incident, or what other tables call it. */
+  function isByRequester() {
+    var fields = ['caller_id', 'requested_for', 'contact', 'opened_by'].filter(value);
+    var name = fields.length ? String(current[fields[0]].user_name || '') : '';
+    return name !== '' && name === value('sys_updated_by');
+  }
+
   /* Signatures are over bytes: with nothing but ASCII in the body no character set can change them on the way. */
   function toAsciiJson(object) {
     return JSON.stringify(object).replace(/[\u007f-\uffff]/g, function (character) {
@@ -79,6 +86,7 @@
       short_description: value('short_description'),
       description: value('description'),
       comment: comment,
+      by_requester: isByRequester(),
       category: value('category'),
       subcategory: value('subcategory'),
       priority: display('priority'),
