@@ -80,6 +80,23 @@ def test_old_tickets_are_left_out_and_purged(database: Database) -> None:
     assert recent.purge(DAY_S) == 1
 
 
+def test_new_tickets_are_seen_after_all_old_ones_were_purged(database: Database) -> None:
+    """As in a table of an earlier version, whose ids begin at 1 again once it is empty."""
+    with database.begin() as connection:
+        made = connection.execute(text("select sql from sqlite_master where name = 'intake_recent'")).scalar_one()
+        assert "AUTOINCREMENT" in made
+        connection.execute(text("drop table intake_recent"))
+        connection.execute(text(made.replace("AUTOINCREMENT", "")))
+    recent = RecentTickets(database, DAY_S)
+    for number in range(100):
+        old = dataclasses.replace(EVENT, subject_id=str(number))
+        recent.remember("zendesk", old, unit(1, 0), (), "e1", 1000.0)
+    assert len(recent.window("zendesk", (), "e1", 2000.0)) == 100
+    assert recent.purge(2 * DAY_S) == 100
+    recent.remember("zendesk", EVENT, unit(1, 0), (), "e1", 3 * DAY_S)
+    assert [ticket.ticket_id for ticket in recent.window("zendesk", (), "e1", 3 * DAY_S)] == ["42"]
+
+
 def test_none_is_kept_where_that_is_turned_off(database: Database) -> None:
     recent = RecentTickets(database, 0)
     recent.remember("zendesk", EVENT, unit(1, 0), (), "e1", 1000.0)

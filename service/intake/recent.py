@@ -14,7 +14,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Boolean, Column, Float, Index, Integer, LargeBinary, String, Table, Text, delete, insert, select
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    delete,
+    func,
+    insert,
+    select,
+)
 
 from service.connectors.contract import Event
 from service.database import METADATA, Database
@@ -36,6 +50,7 @@ RECENT = Table(
     Column("vector", LargeBinary, nullable=False),
     Column("signatures", Text, nullable=False),
     Index("intake_recent_subject", "connector", "subject_id"),
+    sqlite_autoincrement=True,
 )
 
 MAX_COMPARED = 5_000
@@ -132,11 +147,17 @@ class RecentTickets:
             return connection.execute(delete(RECENT).where(RECENT.c.created_s < before_s)).rowcount
 
     def _read(self, now_s: float) -> None:
-        """Take up new rows, and drop those that are too old."""
+        """Take up new rows, and drop those that are too old.
+
+        Tables that SQLite made for an earlier version give ids anew when the newest rows are purged; then all are read.
+        """
         import numpy as np
 
-        query = select(RECENT).where(RECENT.c.id > self._seen - _OVERLAP, RECENT.c.created_s >= now_s - self.keep_s)
         with self._database.begin() as connection:
+            newest = connection.execute(select(func.max(RECENT.c.id))).scalar() or 0
+            if newest < self._seen:
+                self._seen = 0
+            query = select(RECENT).where(RECENT.c.id > self._seen - _OVERLAP, RECENT.c.created_s >= now_s - self.keep_s)
             for row in connection.execute(query.order_by(RECENT.c.id)).mappings():
                 vector = np.frombuffer(row["vector"], np.float16).astype(np.float32)
                 hashes = frozenset(json.loads(row["signatures"]))
