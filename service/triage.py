@@ -266,11 +266,12 @@ def _history(snapshot: Snapshot) -> ResolvedTickets | None:
     if snapshot.history is None:
         return None
     key = str(snapshot.folder)
-    if key not in _histories:
+    history = _histories.get(key)
+    if history is None:
         history = read_tickets(snapshot.folder / HISTORY)
-        _histories.clear()
+        _histories.clear()  # in another thread too, at any moment: what is returned is never read back
         _histories[key] = history
-    return _histories[key]
+    return history
 
 
 def _find_playbook(answer: Answer, article_of: ArticleOf) -> tuple[Article, Playbook] | None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from indexer.history import ResolvedTickets
 from indexer.scope import INTERNAL, PUBLIC
 from service.answers import Question
 from service.diagnostics import Status
@@ -127,6 +128,23 @@ def test_resolved_tickets_speak_for_their_articles(assistant: DecidedAssistant, 
     assert assistant.refresh()
     made = triage(assistant, question, INTERNAL)
     assert [(label.value, label.tickets) for label in made.components] == [("export", 3)]
+
+
+class Forgetful(dict[str, ResolvedTickets]):
+    """As if another thread cleared it right after each write."""
+
+    def __setitem__(self, key: str, value: ResolvedTickets) -> None:
+        super().__setitem__(key, value)
+        self.clear()
+
+
+def test_a_history_is_used_although_another_thread_forgets_it(
+    assistant: DecidedAssistant, index_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learn([PastTicket("1", "export stops", "it stops", ("other/export.md",), "")], index_dir, FakeEmbedder())
+    assert assistant.refresh()
+    monkeypatch.setattr("service.triage._histories", Forgetful())
+    assert triage(assistant, LISTENER, INTERNAL).known_errors
 
 
 def recent(name: str, question: Question, age_s: float) -> RecentTicket:
