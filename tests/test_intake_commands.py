@@ -110,6 +110,18 @@ def test_purge_asks_before_it_loses_anything(desk: Desk) -> None:
         desk.queue.find(1)
 
 
+def test_looking_and_mending_need_no_secret_of_a_connector(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_connectors(tmp_path / "secret.yaml", desk.vendor.url, zendesk={"token": "env:KB_TEST_NOT_SET"})
+    monkeypatch.setenv("KB_CONNECTORS_FILE", str(file))
+    for arguments in (["list"], ["show", "1"], ["replay", "1"], ["purge"], ["purge", "--dead", "--yes"]):
+        assert desk.run(*arguments)[0] == 0
+    for command in (["status"], ["work", "--once"]):
+        with pytest.raises(SettingsError, match="KB_TEST_NOT_SET is not set"):
+            desk.run(*command)
+
+
 def test_status_counts_by_connector(desk: Desk) -> None:
     desk.queue.add("jira", [NewJob(Event(EventKind.TICKET, "j1", "J-1", "x"))], time.time())
     status = json.loads(desk.run("status", "--json")[1])

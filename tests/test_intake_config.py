@@ -111,7 +111,7 @@ def test_the_settings_name_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setenv("KB_CONNECTORS_FILE", str(write(tmp_path / "c.yaml", {"zendesk": ZENDESK})))
     settings = load_settings(index=tmp_path / "index")
-    assert list(Intake(settings, Database(settings.state_url)).connectors) == ["zendesk"]
+    assert list(Intake(settings, Database(settings.state_url), {}).connectors) == ["zendesk"]
 
 
 def test_the_public_address_follows_host_and_port(tmp_path: Path) -> None:

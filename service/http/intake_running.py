@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ class RunningIntake:
         if settings.connectors_file is not None:
             from service.intake.runtime import Intake
 
-            self._intake = Intake(settings, stores.database, self._count)
+            self._intake = Intake(settings, stores.database, os.environ, self._count)
             self._composer = self._intake.composer(lambda: library.assistant if library.is_ready else None)
         self._writes_notes = settings.intake_worker
         self._worker: Worker | None = None
