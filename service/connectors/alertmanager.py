@@ -10,7 +10,16 @@ from typing import Any
 
 from service.connectors import reading, signatures
 from service.connectors.calling import api_url, clip, post_to_operator
-from service.connectors.contract import Connector, ConnectorConfig, Event, EventKind, Inbound, Note, Outbound
+from service.connectors.contract import (
+    Connector,
+    ConnectorConfig,
+    Event,
+    EventKind,
+    Inbound,
+    Note,
+    Outbound,
+    SecretForm,
+)
 from service.connectors.generic import note_payload
 from service.connectors.marking import note_message_id
 from service.connectors.markup import to_slack
@@ -32,6 +41,7 @@ class Alertmanager(Connector):
         "format": "slack (default; also Mattermost and Rocket.Chat), teams (a Workflows webhook) or json (our own)",
     }
     required = ("secrets", "base_url")
+    secret_form = SecretForm.SIGNING_OR_TOKEN
 
     def verify(self, inbound: Inbound, config: ConnectorConfig) -> None:
         reading.require_content_type(inbound, reading.JSON_TYPE)

@@ -199,6 +199,19 @@ class ConnectorConfig:
     public_replies: bool = False
 
 
+class SecretForm(StrEnum):
+    """What a connector's `secrets` may be; checked when they are loaded (`service.connectors.registry`)."""
+
+    TEXT = "text"
+    """Whatever the vendor gave out."""
+    SIGNING = "signing"
+    """`whsec_` and base64: requests are signed as Standard Webhooks."""
+    SIGNING_OR_TOKEN = "signing-or-token"  # noqa: S105 -- the name of a form
+    """A signing secret, or any other text, which is then a token that travels with the request."""
+    BASE64 = "base64"
+    """The key itself, in base64."""
+
+
 class Connector(Protocol):
     """One vendor. All methods are pure. A vendor's class inherits what stands here with a value."""
 
@@ -212,6 +225,8 @@ class Connector(Protocol):
     """Names of the `options` it knows, with their meaning."""
     required: Sequence[str]
     """What must be configured: `secrets`, `base_url`, `token` or the name of an option."""
+    secret_form: SecretForm = SecretForm.TEXT
+    """What the secrets may be."""
 
     def verify(self, inbound: Inbound, config: ConnectorConfig) -> None:
         """Raises Rejected unless the request is authentic, fresh and of the right content type."""

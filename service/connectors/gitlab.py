@@ -20,6 +20,7 @@ from service.connectors.contract import (
     Inbound,
     Note,
     Outbound,
+    SecretForm,
     is_public_reply,
 )
 from service.connectors.marking import forge_note, note_marker, why_own
@@ -43,6 +44,7 @@ class GitLab(Connector):
         "articles",
     }
     required = ("secrets", "token")
+    secret_form = SecretForm.SIGNING_OR_TOKEN
 
     def verify(self, inbound: Inbound, config: ConnectorConfig) -> None:
         reading.require_content_type(inbound, reading.JSON_TYPE)

@@ -10,7 +10,16 @@ from collections.abc import Mapping, Sequence
 
 from service.connectors import reading, signatures
 from service.connectors.calling import api_url, authorization
-from service.connectors.contract import Connector, ConnectorConfig, Event, EventKind, Inbound, Note, Outbound
+from service.connectors.contract import (
+    Connector,
+    ConnectorConfig,
+    Event,
+    EventKind,
+    Inbound,
+    Note,
+    Outbound,
+    SecretForm,
+)
 from service.connectors.marking import note_marker, plain_note
 from service.connectors.reading import text_at
 
@@ -31,6 +40,7 @@ class Opsgenie(Connector):
     answer_within_s = 10.0
     options: Mapping[str, str] = {}
     required = ("secrets", "token")
+    secret_form = SecretForm.SIGNING_OR_TOKEN
 
     def verify(self, inbound: Inbound, config: ConnectorConfig) -> None:
         reading.require_content_type(inbound, reading.JSON_TYPE)

@@ -19,6 +19,7 @@ from service.connectors.contract import (
     Inbound,
     Note,
     Outbound,
+    SecretForm,
     is_public_reply,
 )
 from service.connectors.marking import note_marker, plain_note, why_own
@@ -41,6 +42,7 @@ class ServiceNow(Connector):
         "tables": "comma-separated tables that are taken; default: incident",
     }
     required = ("secrets", "base_url", "token")
+    secret_form = SecretForm.SIGNING
 
     def verify(self, inbound: Inbound, config: ConnectorConfig) -> None:
         reading.require_content_type(inbound, reading.JSON_TYPE)
