@@ -14,6 +14,7 @@ import pytest
 
 from indexer.metadata import Audience
 from service.connectors.contract import Event, EventKind, Inbound, Rejected, RejectedReason
+from service.connectors.reading import opaque
 from service.connectors.registry import CONNECTORS
 from tests.connectors.world import NOTE, NOW_S, VENDORS, WHSEC, Fixture, load_fixtures, outbound_json, signed
 
@@ -325,6 +326,7 @@ def test_what_the_servicenow_business_rule_sends_is_taken() -> None:
     assert event.delivery_id == f"{RECORD['sys_id']}-0-insert"
     assert (event.kind, event.subject_id) == (EventKind.TICKET, RECORD["sys_id"])
     assert (event.title, event.text) == (RECORD["short_description"], "line\nline")
+    assert event.fields["account"] == opaque(RECORD["caller_id"])
 
 
 def test_the_business_rule_sends_comments_without_their_headline() -> None:
@@ -350,6 +352,14 @@ def test_the_business_rule_says_whether_the_requester_commented(
     given = {**RECORD, **record}
     result = _run_business_rule(operation="update", comment="line\ntext", record=given, user_names=user_names)
     assert json.loads(result["sent"][0]["body"])["data"]["by_requester"] is by_requester
+
+
+@pytest.mark.parametrize(("username", "known"), [("requester", True), ("support-bot", False), ("support-bot1", False)])
+def test_mail_that_gitlabs_bot_opens_issues_for_is_of_no_one_account(username: str, known: bool) -> None:
+    fixture = ALL["gitlab", "issue_open_private"]
+    body = json.loads(fixture.body)
+    body["user"]["username"] = username
+    assert ("account" in _event(fixture, body).fields) == known
 
 
 def test_a_business_rule_of_an_earlier_version_is_named_where_its_comments_are_ignored() -> None:

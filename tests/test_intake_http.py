@@ -157,6 +157,20 @@ def test_the_next_ticket_names_the_first_one(place: Place) -> None:
     assert "<li>42," in place.vendor.comments["43"][0]["html_body"]
 
 
+def test_tickets_of_one_account_are_no_incident_and_those_of_four_are(place: Place) -> None:
+    def note(ticket: str, account: str) -> str:
+        place.post("generic", **generic_delivery(ticket, *TOKEN_TROUBLE, account=account))
+        wait_for(lambda: any(data["subject_id"] == ticket for data in sent()))
+        return next(str(data["markdown"]) for data in sent() if data["subject_id"] == ticket)
+
+    def sent() -> list[dict[str, Any]]:
+        return [body["data"] for bodies in list(place.vendor.received.values()) for body in bodies]
+
+    assert "Possible incident" not in "".join(note(f"a{number}", "acme") for number in range(5))
+    assert "Possible incident" not in note("b", "b") + note("c", "c")
+    assert "Possible incident" in note("d", "d")
+
+
 def test_a_handshake_is_answered_and_a_note_of_our_own_is_ignored(place: Place) -> None:
     response = place.post("generic", **generic_delivery("1", "x", kind="ping"))
     assert (response.status_code, response.json()) == (200, {"ok": True})

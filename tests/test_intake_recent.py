@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,7 @@ from sqlalchemy import text
 
 from service.connectors.contract import Event, EventKind
 from service.database import Database
-from service.intake.recent import RecentTickets
+from service.intake.recent import RecentTickets, account_of
 
 DAY_S = 86_400.0
 EVENT = Event(EventKind.TICKET, "d1", "42", "It fails", "secretword", url="https://help.example.com/42")
@@ -78,6 +80,43 @@ def test_old_tickets_are_left_out_and_purged(database: Database) -> None:
     recent.remember("zendesk", dataclasses.replace(EVENT, subject_id="43"), unit(1, 0), (), "e1", 2 * DAY_S)
     assert [ticket.ticket_id for ticket in recent.window("zendesk", (), "e1", 2 * DAY_S)] == ["43"]
     assert recent.purge(DAY_S) == 1
+
+
+def test_an_account_is_known_again_in_its_own_tool(database: Database) -> None:
+    recent = RecentTickets(database, DAY_S)
+    for name, connector, account in (("1", "zendesk", "a1"), ("2", "jira", "a1"), ("3", "zendesk", "")):
+        known = {"account": account} if account else {}
+        event = dataclasses.replace(EVENT, subject_id=name, fields=known)
+        recent.remember(connector, event, unit(1, 0), (), "e1", 1000.0)
+    later = dataclasses.replace(EVENT, subject_id="1", fields={})
+    recent.remember("zendesk", later, unit(1, 0), (), "e1", 2000.0)
+    found = {ticket.ticket_id: ticket.account for ticket in recent.window("zendesk", (), "e1", 3000.0)}
+    assert found == {"1": "zendesk:a1", "jira 2": "jira:a1", "3": ""}
+    assert account_of("zendesk", dataclasses.replace(EVENT, fields={"account": "a1"})) == found["1"]
+
+
+def test_a_table_of_an_earlier_version_gets_the_column_and_that_version_can_go_on_writing(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path / 'old.sqlite'}"
+    with closing(sqlite3.connect(tmp_path / "old.sqlite")) as old:
+        old.execute(
+            "create table intake_recent (id integer primary key, connector varchar(40) not null,"
+            " subject_id varchar(300) not null, url text not null, created_s float not null, is_open boolean not null,"
+            " embedder varchar(100) not null, vector blob not null, signatures text not null)"
+        )
+        write_as_before = (
+            "insert into intake_recent (connector, subject_id, url, created_s, is_open, embedder, vector, signatures)"
+            " values ('zendesk', ?, '', 1000.0, 1, 'e1', x'003c0000', '[]')"
+        )
+        old.execute(write_as_before, ("1",))
+        old.commit()
+        database = Database(url)
+        recent = RecentTickets(database, DAY_S)
+        recent.remember("zendesk", dataclasses.replace(EVENT, fields={"account": "a1"}), unit(1, 0), (), "e1", 1000.0)
+        old.execute(write_as_before, ("2",))
+        old.commit()
+        found = {ticket.ticket_id: ticket.account for ticket in recent.window("zendesk", (), "e1", 3000.0)}
+        database.close()
+    assert found == {"1": "", "42": "zendesk:a1", "2": ""}
 
 
 def test_new_tickets_are_seen_after_all_old_ones_were_purged(database: Database) -> None:

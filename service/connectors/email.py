@@ -74,7 +74,11 @@ class Email(Connector):
             subject_id=earlier[0] if earlier else delivery,
             title=title,
             text=text,
-            fields={"action": "commented" if earlier else "created", "channel": "email"},
+            fields=reading.present(
+                action="commented" if earlier else "created",
+                channel="email",
+                account=reading.opaque(_address(header(message, "From")).lower()),
+            ),
             reply={
                 "to": requester if config.public_replies else "",
                 "message_id": message_id,

@@ -81,6 +81,7 @@ class Generic(Connector):
                 tags=reading.texts_at(data, "tags"),
                 labels=reading.labels_at(data, "labels"),
                 private=private,
+                account=reading.opaque(text_at(data, "account")),
                 **{name: text_at(data, name) for name in _COPIED_FIELDS},
             ),
             url=reading.web_address(text_at(data, "url")),

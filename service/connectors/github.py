@@ -79,6 +79,7 @@ class GitHub(Connector):
                 status=text_at(issue, "state"),
                 tags=[name for label in reading.objects_at(issue, "labels") if (name := text_at(label, "name"))],
                 component=repository,
+                account=reading.opaque(text_at(issue, "user", "id")),
             ),
             url=reading.web_address(text_at(said, "html_url")),
             reply={

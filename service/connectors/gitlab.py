@@ -84,6 +84,7 @@ class GitLab(Connector):
                 tags=[name for label in reading.objects_at(issue, "labels") if (name := text_at(label, "title"))],
                 component=text_at(body, "project", "path_with_namespace"),
                 private=True in hidden,
+                account=_account(body, issue),
             ),
             url=reading.web_address(text_at(said, "url")),
             reply={"project": project, "number": number, "public_place": is_public_place},
@@ -131,3 +132,9 @@ class GitLab(Connector):
         if is_comment and (not author or author != text_at(body, "issue", "author_id")):
             return reading.BY_STAFF
         return ""
+
+
+def _account(body: Mapping[str, Any], issue: Mapping[str, Any]) -> str:
+    """The author of the issue; nobody where that is GitLab's bot, which opens what comes to Service Desk by mail."""
+    is_bot = text_at(body, "user", "username").startswith("support-bot")
+    return "" if is_bot else reading.opaque(text_at(issue, "author_id"))

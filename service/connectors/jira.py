@@ -76,6 +76,7 @@ class Jira(Connector):
                 category=text_at(fields, "issuetype", "name"),
                 component=_first_name(fields, "components"),
                 tags=reading.texts_at(fields, "labels"),
+                account=reading.opaque(text_at(fields, "reporter", "accountId")),
             ),
             url=api_url(config, f"/browse/{key}") if config.base_url else "",
             audience=reading.reply_audience(config, is_public=True),

@@ -118,6 +118,11 @@ def digest(*parts: bytes) -> str:
     return whole.hexdigest()
 
 
+def opaque(name: str) -> str:
+    """A short digest of an id, an address or a name: enough to see that two are equal. Empty for nothing."""
+    return digest(name.encode())[:24] if name else ""
+
+
 def clean_text(text: str) -> str:
     """`text` of limited length, with plain newlines and without characters that no database takes."""
     plain = text[: 2 * MAX_TEXT_CHARS].replace("\r\n", "\n").replace("\r", "\n")

@@ -71,6 +71,7 @@ class ServiceNow(Connector):
                 action=action,
                 component=text_at(record, "cmdb_ci") or text_at(record, "subcategory"),
                 channel=text_at(record, "contact_type"),
+                account=reading.opaque(text_at(record, "caller")),
                 **{name: text_at(record, source) for name, source in _FIELDS.items()},
             ),
             url=api_url(config, f"/nav_to.do?uri={table}.do%3Fsys_id%3D{sys_id}") if config.base_url else "",

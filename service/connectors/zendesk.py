@@ -77,6 +77,7 @@ class Zendesk(Connector):
                 status=text_at(ticket, "status").lower(),
                 category=text_at(ticket, "type").lower(),
                 channel=text_at(ticket, "via", "channel"),
+                account=reading.opaque(text_at(ticket, "requester_id")),
                 tags=reading.texts_at(ticket, "tags"),
                 private=is_public is False,
             ),

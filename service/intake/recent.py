@@ -1,8 +1,8 @@
 """Tickets of the last days, for finding duplicates and bursts. No word of them is kept.
 
 A row holds the ticket's id and address at the vendor, when it came, whether it is open, the vector of its text in half
-precision, and a hash of each exact error signature. Titles and texts are not stored. A vector tells roughly what a
-text was about, so rows end after `KB_INTAKE_RECENT_DAYS`, and 0 days keeps none.
+precision, a hash of each exact error signature, and one of who sent it. Titles and texts are not stored. A vector tells
+roughly what a text was about, so rows end after `KB_INTAKE_RECENT_DAYS`, and 0 days keeps none.
 """
 
 from __future__ import annotations
@@ -49,6 +49,7 @@ RECENT = Table(
     Column("embedder", String(100), nullable=False),
     Column("vector", LargeBinary, nullable=False),
     Column("signatures", Text, nullable=False),
+    Column("account", String(100)),
     Index("intake_recent_subject", "connector", "subject_id"),
     sqlite_autoincrement=True,
 )
@@ -72,6 +73,7 @@ class _Row:
     embedder: str
     vector: Any
     signatures: frozenset[str]
+    account: str | None
 
 
 class RecentTickets:
@@ -99,6 +101,7 @@ class RecentTickets:
         import numpy as np
 
         subject = event.subject_id[:300]
+        account = account_of(connector, event)
         mine = (RECENT.c.connector == connector) & (RECENT.c.subject_id == subject)
         values: dict[str, Any] = {
             "created_s": now_s,
@@ -111,10 +114,16 @@ class RecentTickets:
             if known is not None:
                 kept = ("created_s",) if known["embedder"] != embedder else tuple(values)
                 values |= {name: known[name] for name in kept}
+                account = account or known["account"] or ""
                 connection.execute(delete(RECENT).where(mine))
             connection.execute(
                 insert(RECENT).values(
-                    connector=connector, subject_id=subject, url=event.url, is_open=_is_open(event), **values
+                    connector=connector,
+                    subject_id=subject,
+                    url=event.url,
+                    is_open=_is_open(event),
+                    account=account or None,
+                    **values,
                 )
             )
 
@@ -137,6 +146,7 @@ class RecentTickets:
                 signatures=frozenset(by_hash[name] for name in row.signatures & by_hash.keys()),
                 is_open=row.is_open,
                 url=row.url,
+                account=row.account or "",
             )
             for row in rows[:MAX_COMPARED]
         ]
@@ -168,6 +178,12 @@ class RecentTickets:
         oldest = now_s - self.keep_s
         for key in [key for key, row in self._rows.items() if row.created_s < oldest]:
             del self._rows[key]
+
+
+def account_of(connector: str, event: Event) -> str:
+    """Who sent a ticket, as `RecentTicket` wants it: one name in one tool, and nothing to read. Empty if unknown."""
+    account = event.fields.get("account")
+    return f"{connector}:{account}"[:100] if account else ""
 
 
 def hash_signature(signature: str) -> str:

@@ -30,10 +30,11 @@
     return entry.replace(/^[^\n]*\n/, '').substring(0, MAX_CHARS);
   }
 
-  /* Whether the record was saved by the one it is about: the caller of an incident, or what other tables call it. */
+  /* The field that names who has the trouble: the caller of an incident, or what other tables call it. */
+  var requester = ['caller_id', 'requested_for', 'contact', 'opened_by'].filter(value)[0] || '';
+
   function isByRequester() {
-    var fields = ['caller_id', 'requested_for', 'contact', 'opened_by'].filter(value);
-    var name = fields.length ? String(current[fields[0]].user_name || '') : '';
+    var name = requester ? String(current[requester].user_name || '') : '';
     return name !== '' && name === value('sys_updated_by');
   }
 
@@ -87,6 +88,7 @@
       description: value('description'),
       comment: comment,
       by_requester: isByRequester(),
+      caller: requester ? value(requester) : '',
       category: value('category'),
       subcategory: value('subcategory'),
       priority: display('priority'),
