@@ -24,6 +24,9 @@ SAME_SYMPTOM_COSINE = 0.65
 """Near enough to count towards a burst, where one chance pair does no harm."""
 MAX_DUPLICATES = 5
 
+CLOSED_STATUSES = frozenset({"closed", "solved", "resolved", "done", "cancelled", "canceled"})
+"""Statuses, in lower case, of tickets that are not open; any other is open."""
+
 _ANY_FAILURE = re.compile(
     r"(?:type|value|key|index|attribute|runtime|name|syntax|reference|range|assertion|io|os|socket|http)(?:error|exception)"
     r"|nullpointerexception|illegal(?:argument|state)exception|error [45]\d\d|smtp 2\.\d+\.\d+"

@@ -27,9 +27,10 @@ from service.intake.jobs import JobState
 from service.intake.queue import Queue
 from service.intake.worker import Worker
 from service.stores import Stores
-from tests.connectors.world import Fixture, load_fixtures
+from tests.connectors.world import Fixture, load_fixtures, sign_zendesk
 from tests.http_world import SECRETS, UNCOVERED, World, make_world, running
 from tests.intake_world import (
+    ZENDESK_SECRET,
     Answer,
     Vendor,
     generic_delivery,
@@ -155,6 +156,26 @@ def test_the_next_ticket_names_the_first_one(place: Place) -> None:
         wait_for(lambda ticket=ticket: ticket in place.vendor.comments)  # type: ignore[misc]
     assert "Likely the same as" not in place.vendor.comments["42"][0]["html_body"]
     assert "<li>42," in place.vendor.comments["43"][0]["html_body"]
+
+
+def test_a_ticket_that_was_solved_meanwhile_is_not_named(place: Place) -> None:
+    def deliver(**content: Any) -> httpx.Response:
+        body = json.dumps(content).encode()
+        signature = sign_zendesk(body, time.time(), ZENDESK_SECRET)
+        return place.post("zendesk", content=body, headers={"content-type": "application/json", **signature})
+
+    place.post("zendesk", **zendesk_delivery("42", *TOKEN_TROUBLE))
+    wait_for(lambda: "42" in place.vendor.comments)
+    kind = "zen:event-type:ticket.status_changed"
+    changed = deliver(type=kind, id="s1", detail={"id": "42"}, event={"current": "SOLVED", "previous": "OPEN"})
+    assert changed.json()["status"] == "ignored"
+    place.post("zendesk", **zendesk_delivery("43", *TOKEN_TROUBLE))
+    wait_for(lambda: "43" in place.vendor.comments)
+    assert "<li>42," not in place.vendor.comments["43"][0]["html_body"]
+    deliver(type=kind, id="s2", detail={"id": "42"}, event={"current": "OPEN", "previous": "SOLVED"})
+    place.post("zendesk", **zendesk_delivery("44", *TOKEN_TROUBLE))
+    wait_for(lambda: "44" in place.vendor.comments)
+    assert "<li>42," in place.vendor.comments["44"][0]["html_body"]
 
 
 def test_tickets_of_one_account_are_no_incident_and_those_of_four_are(place: Place) -> None:

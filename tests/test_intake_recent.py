@@ -58,6 +58,24 @@ def test_a_ticket_keeps_what_it_was_first_about_and_can_be_closed(database: Data
     assert float(ticket.vector @ unit(1, 0)) == pytest.approx(1.0, abs=1e-3)
 
 
+def test_a_status_is_taken_over_by_every_process_and_alone(database: Database) -> None:
+    first, second = RecentTickets(database, DAY_S), RecentTickets(database, DAY_S)
+    first.remember("zendesk", EVENT, unit(1, 0), {CODE}, "e1", 1000.0)
+    for number in range(60):
+        other = dataclasses.replace(EVENT, subject_id=f"o{number}")
+        first.remember("zendesk", other, unit(1, 0), (), "e1", 900.0)
+    assert second.window("zendesk", (), "e1", 1500.0)[0].is_open
+    for status, is_open in (("solved", False), ("open", True), ("", True), ("CANCELED", False)):
+        event = Event(EventKind.IGNORED, "d2", "42", fields={"status": status})
+        first.update_status("zendesk", event)
+        first.update_status("jira", event)
+        ticket = second.window("zendesk", {CODE}, "e1", 1500.0)[0]
+        assert (ticket.ticket_id, ticket.is_open, ticket.created_s) == ("42", is_open, 1000.0)
+        assert (ticket.url, set(ticket.signatures)) == (EVENT.url, {CODE})
+    first.update_status("zendesk", Event(EventKind.IGNORED, "d3", "unknown", fields={"status": "solved"}))
+    assert len(second.window("zendesk", (), "e1", 1500.0)) == 61
+
+
 def test_another_process_sees_it_and_another_embedder_does_not(database: Database) -> None:
     first, second = RecentTickets(database, 14 * DAY_S), RecentTickets(database, 14 * DAY_S)
     assert list(second.window("zendesk", (), "e1", 1500.0)) == []

@@ -61,7 +61,7 @@ class Alertmanager(Connector):
         delivery = f"sha256-{reading.digest(group.encode(), *(line.encode() for line in state))}"
         subject_id = reading.digest(group.encode())[:32]
         if not firing:
-            return reading.ignored(delivery, "nothing in the group is firing", subject_id)
+            return reading.ignored(delivery, "nothing in the group is firing", subject_id, status="resolved")
         labels = reading.labels_at(body, "commonLabels") or reading.labels_at(firing[0], "labels")
         notes = reading.labels_at(body, "commonAnnotations") or reading.labels_at(firing[0], "annotations")
         return Event(

@@ -8,6 +8,7 @@ What intake does with an `Event`:
 - `immediate` is not None, whatever the kind: the HTTP answer is 200 with that body; else 202 with intake's own.
 - the connector `answers_in_response` and the kind is QUESTION: the HTTP answer is 200 with `render_immediate(...)`.
 - the scope of the search is `event.audience`, and `note.public = is_public_reply(event, config)`.
+- the kind is IGNORED: `fields["status"]`, where there is one, is the ticket's status now.
 - `replay_key` was seen under another `delivery_id`: the delivery is a replay.
 """
 
@@ -82,7 +83,7 @@ class EventKind(StrEnum):
     HANDSHAKE = "handshake"
     """The vendor checks the address: answer `immediate` and do nothing else."""
     IGNORED = "ignored"
-    """Authentic and of no interest, such as our own note coming back: acknowledge and do nothing."""
+    """Authentic and of no interest, such as our own note coming back: acknowledge, and write nothing."""
 
 
 @dataclass(frozen=True, slots=True)

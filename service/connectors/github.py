@@ -66,7 +66,7 @@ class GitHub(Connector):
         subject_id = f"{repository}#{number}"
         is_private = reading.flag_at(body, "repository", "private") is True
         if why := self._why_ignored(body, is_private, config):
-            return reading.ignored(delivery, why, subject_id, replay_key)
+            return reading.ignored(delivery, why, subject_id, replay_key, text_at(issue, "state"))
         said = comment or issue
         return Event(
             EventKind.TICKET,

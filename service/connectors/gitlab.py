@@ -69,7 +69,7 @@ class GitLab(Connector):
         subject_id = f"{project}#{number}"
         is_public_place = text_at(body, "project", "visibility_level") not in {"0", "10"}
         if why := self._why_ignored(body, is_public_place, config):
-            return reading.ignored(delivery, why, subject_id, replay_key)
+            return reading.ignored(delivery, why, subject_id, replay_key, text_at(issue, "state"))
         hidden = [reading.flag_at(issue, "confidential"), reading.flag_at(said, "internal")]
         return Event(
             EventKind.TICKET,

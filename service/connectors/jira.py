@@ -59,9 +59,9 @@ class Jira(Connector):
         delivery = reading.delivery_id(inbound.headers.get("x-atlassian-webhook-identifier", ""), inbound.body)
         replay_key = reading.digest(inbound.body)
         key = reading.required_id(body, "issue", "key", pattern=_KEY)
-        if why := self._why_ignored(kind, body, key, config):
-            return reading.ignored(delivery, why, key, replay_key)
         fields = reading.object_at(body, "issue", "fields")
+        if why := self._why_ignored(kind, body, key, config):
+            return reading.ignored(delivery, why, key, replay_key, _status(fields))
         is_comment = kind == _COMMENTED
         return Event(
             EventKind.TICKET,
@@ -72,7 +72,7 @@ class Jira(Connector):
             fields=reading.present(
                 action="commented" if is_comment else "created",
                 priority=text_at(fields, "priority", "name").lower(),
-                status=text_at(fields, "status", "name").lower(),
+                status=_status(fields),
                 category=text_at(fields, "issuetype", "name"),
                 component=_first_name(fields, "components"),
                 tags=reading.texts_at(fields, "labels"),
@@ -140,6 +140,12 @@ def _is_service_project(body: Mapping[str, Any], config: ConnectorConfig) -> boo
     """
     kind = text_at(body, "issue", "fields", "project", "projectTypeKey")
     return kind == "service_desk" or (not kind and not _uses_platform_api(config))
+
+
+def _status(fields: Mapping[str, Any]) -> str:
+    """`done` for every status of that category, since each project names its own."""
+    is_done = text_at(fields, "status", "statusCategory", "key") == "done"
+    return "done" if is_done else text_at(fields, "status", "name").lower()
 
 
 def _is_by_requester(body: Mapping[str, Any]) -> bool:

@@ -30,6 +30,7 @@ _OTHERS = frozenset(
         "UpdateMessage", "UpdateDescription", "UpdatePriority", "AddDetails", "RemoveDetails", "CustomAction",
     }
 )  # fmt: skip
+_STATUSES = {"Close": "closed", "Delete": "closed"}
 _MAX_NOTE_CHARS = 24_000
 
 
@@ -56,7 +57,7 @@ class Opsgenie(Connector):
         given = inbound.headers.get("webhook-id", "")
         delivery = reading.delivery_id(given or f"{alert_id}-{action}-{text_at(alert, 'updatedAt')}", inbound.body)
         if action != "Create":
-            return reading.ignored(delivery, "not a new alert", alert_id)
+            return reading.ignored(delivery, "not a new alert", alert_id, status=_STATUSES.get(action, ""))
         details = reading.labels_at(alert, "details")
         return Event(
             EventKind.ALERT,

@@ -149,9 +149,10 @@ def why_no_comments(config: ConnectorConfig) -> str:
     return "" if is_on(config, "answer_comments") else "comments are not answered (option answer_comments)"
 
 
-def ignored(delivery: str, why: str, subject_id: str = "", replay_key: str = "") -> Event:
-    """An authentic delivery of no interest."""
-    return Event(EventKind.IGNORED, delivery, subject_id=subject_id, fields={"ignored": why}, replay_key=replay_key)
+def ignored(delivery: str, why: str, subject_id: str = "", replay_key: str = "", status: str = "") -> Event:
+    """An authentic delivery of no interest, but for the `status` that the ticket has now."""
+    fields = present(ignored=why, status=status)
+    return Event(EventKind.IGNORED, delivery, subject_id=subject_id, fields=fields, replay_key=replay_key)
 
 
 def malformed(detail: str) -> Rejected:

@@ -59,7 +59,7 @@ class ServiceNow(Connector):
         delivery = reading.delivery_id(inbound.headers.get("webhook-id", ""), inbound.body)
         comment = any_to_text(text_at(record, "comment"))
         if why := self._why_ignored(record, table, comment, action, config):
-            return reading.ignored(delivery, why, sys_id)
+            return reading.ignored(delivery, why, sys_id, status=text_at(record, "state"))
         description = any_to_text(text_at(record, "description"))
         return Event(
             EventKind.TICKET,

@@ -57,7 +57,6 @@ RECENT = Table(
 MAX_COMPARED = 5_000
 """Only this many, the newest, are compared with."""
 
-_CLOSED = frozenset({"solved", "closed", "resolved", "done", "cancelled", "canceled"})
 _OVERLAP = 50
 """Rows below the last seen id that are read again: another process may have committed them late."""
 
@@ -127,6 +126,18 @@ class RecentTickets:
                 )
             )
 
+    def update_status(self, connector: str, event: Event) -> None:
+        """Take over whether the ticket is open, where it is known here and `event` says; nothing else changes."""
+        if self.keep_s <= 0 or not event.subject_id or not event.fields.get("status"):
+            return
+        mine = (RECENT.c.connector == connector) & (RECENT.c.subject_id == event.subject_id[:300])
+        with self._database.begin() as connection:
+            known = connection.execute(select(RECENT).where(mine)).mappings().first()
+            if known is not None and known["is_open"] != _is_open(event):
+                kept = {name: value for name, value in known.items() if name != "id"}
+                connection.execute(delete(RECENT).where(mine))  # a new id, by which other processes see the change
+                connection.execute(insert(RECENT).values({**kept, "is_open": _is_open(event)}))
+
     def window(self, connector: str, signatures: Iterable[str], embedder: str, now_s: float) -> Sequence[RecentTicket]:
         """What is known of the tickets before now, with those of `signatures` that they share."""
         from service.triage_similar import RecentTicket
@@ -192,4 +203,7 @@ def hash_signature(signature: str) -> str:
 
 
 def _is_open(event: Event) -> bool:
-    return str(event.fields.get("status", "")).strip().casefold() not in _CLOSED
+    """A ticket is open unless the tool says otherwise."""
+    from service.triage_similar import CLOSED_STATUSES
+
+    return str(event.fields.get("status", "")).strip().casefold() not in CLOSED_STATUSES

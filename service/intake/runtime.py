@@ -86,7 +86,7 @@ class Intake(IntakeStores):
         """
         super().__init__(settings, database)
         self.connectors: dict[str, Configured] = load_connectors(settings.connectors_file, environment)
-        self.receiver = Receiver(self.connectors, self.queue, self.audit, count)
+        self.receiver = Receiver(self.connectors, self.queue, self.audit, self.recent, count)
 
     def composer(self, assistant: Callable[[], Assistant | None]) -> AssistantComposer:
         """Makes notes with the assistant that is given then."""
