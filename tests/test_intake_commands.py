@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 from typer.testing import CliRunner
 
 from eval.cli import app
@@ -88,6 +89,20 @@ def test_show_gives_the_trail_and_the_words_on_request_only(desk: Desk) -> None:
     assert job["audit"][0]["request_id"] == "req-1"
     with pytest.raises(NotFound):
         desk.run("show", "99")
+
+
+def test_a_number_is_not_given_again_and_where_it_was_the_trails_are_told_apart(desk: Desk) -> None:
+    with desk.queue._database.begin() as connection:
+        connection.execute(text("update intake_jobs set state = 'dead'"))
+        connection.execute(text("update intake_audit set at_s = at_s - 60"))
+    desk.run("purge", "--dead", "--yes")
+    assert desk.add("d3", "43") == 3
+    with desk.queue._database.begin() as connection:
+        connection.execute(text("update intake_jobs set id = 1"))
+        connection.execute(text("update intake_audit set job_id = 1, at_s = at_s - 60 where action = 'purged'"))
+        connection.execute(text("update intake_audit set job_id = 1 where job_id = 3"))
+    job = json.loads(desk.run("show", "1", "--json")[1])
+    assert [entry["action"] for entry in job["audit"]] == ["accepted"]
 
 
 def test_replay_takes_dead_letters_only(desk: Desk) -> None:

@@ -77,7 +77,7 @@ def show_job(
     """Show one note's state and its audit trail."""
     with _stored(index, settings_file) as stores:
         job = stores.queue.find(job_id)
-        trail = stores.audit.of_job(job_id)
+        trail = stores.audit.of_job(job_id, job.received_s)
     values = _described(job)
     if text and job.event is not None:
         values["title"], values["text"] = job.event.title, job.event.text

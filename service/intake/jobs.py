@@ -40,6 +40,7 @@ JOBS = Table(
     UniqueConstraint("connector", "replay_key"),
     Index("intake_jobs_due", "state", "connector", "due_s"),
     Index("intake_jobs_finished", "state", "finished_s"),
+    sqlite_autoincrement=True,
 )
 """`due_s`: when it may be taken; of a job in work, when its lease ends. `event` and `note` hold the ticket's words."""
 
