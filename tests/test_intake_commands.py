@@ -155,12 +155,17 @@ def test_status_without_connectors_says_what_to_do(tmp_path: Path, monkeypatch: 
     assert "KB_CONNECTORS_FILE" in result.stdout
 
 
-def test_work_once_writes_what_is_due(desk: Desk) -> None:
+def test_work_once_writes_all_that_is_due_at_the_configured_rate(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_connectors(tmp_path / "slow.yaml", desk.vendor.url, zendesk={"rate_per_minute": 240})
+    monkeypatch.setenv("KB_CONNECTORS_FILE", str(file))
+    desk.add("d3", "43")
     code, out = desk.run("work", "--once")
     assert code == 0
-    assert "1 taken" in out
-    assert desk.queue.find(2).state is JobState.DONE
-    assert list(desk.vendor.comments) == ["42"]
+    assert "2 taken" in out
+    assert desk.queue.counts() == {"zendesk": {"dead": 1, "done": 2}}
+    assert list(desk.vendor.comments) == ["42", "43"]
     assert "Suggested articles" in desk.vendor.comments["42"][0]["html_body"]
 
 

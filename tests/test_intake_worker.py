@@ -187,6 +187,28 @@ def test_a_rate_is_kept(queue: Queue, state: Vendor, tmp_path: Path) -> None:
     assert len(state.comments) == 3
 
 
+def drain(queue: Queue, configured: dict[str, Configured]) -> int:
+    async def run() -> int:
+        return await Worker(queue, configured, FixedComposer(), Sender()).drain()
+
+    return asyncio.run(run())
+
+
+def test_draining_writes_all_that_is_due_however_low_the_rate(queue: Queue, state: Vendor, tmp_path: Path) -> None:
+    add(queue, "d1", "d2", "d3")
+    begun = time.monotonic()
+    assert drain(queue, connectors(state, tmp_path, options={}, rate_per_minute=240)) == 3
+    assert time.monotonic() - begun >= 0.5, "a quarter of a second between two"
+    assert queue.counts() == {"zendesk": {"done": 3}}
+
+
+def test_draining_leaves_what_the_vendor_asked_to_hold_back(queue: Queue, state: Vendor, tmp_path: Path) -> None:
+    add(queue, "d1", "d2")
+    state.script = [Answer(429, {"Retry-After": "3600"})]
+    assert drain(queue, connectors(state, tmp_path, options={}, rate_per_minute=600)) == 1
+    assert queue.counts() == {"zendesk": {"waiting": 2}}
+
+
 def test_nothing_to_say_is_not_written(queue: Queue, state: Vendor, tmp_path: Path) -> None:
     (job_id,) = add(queue, "d42")
     work(queue, connectors(state, tmp_path), FixedComposer(None))
@@ -271,10 +293,7 @@ def test_notes_of_a_connector_that_is_gone_wait(queue: Queue, state: Vendor, tmp
     add(queue, "d2")
     work(queue, connectors(state, tmp_path), FixedComposer(), until=(JobState.DONE, JobState.WAITING))
 
-    async def run() -> int:
-        return await Worker(queue, connectors(state, tmp_path), FixedComposer(), Sender()).drain()
-
-    asyncio.run(run())
+    drain(queue, connectors(state, tmp_path))
     assert queue.counts() == {"jira": {"waiting": 1}, "zendesk": {"done": 1}}
 
 
