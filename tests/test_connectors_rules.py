@@ -8,7 +8,7 @@ import shutil
 import subprocess
 from importlib import resources
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
@@ -139,6 +139,16 @@ def test_a_slack_compatible_server_is_answered_where_it_is_configured() -> None:
     inbound = signed("slack", urlencode(form).encode(), headers={"content-type": "application/x-www-form-urlencoded"})
     config = dataclasses.replace(VENDORS["slack"].config, base_url="https://s.example/api")
     assert CONNECTORS["slack"].parse(inbound, config).reply["response_url"] == "https://s.example/r"
+
+
+def test_an_answer_is_looked_for_after_the_mention_however_long_the_thread() -> None:
+    fixture = ALL["slack", "mention_in_thread_vouched"]
+    event = _event(fixture)
+    (call,) = CONNECTORS["slack"].render(NOTE, event, fixture.config)
+    query = parse_qs(urlsplit(call.lookup_url).query)
+    assert (query["ts"], query["oldest"]) == (["1515449000.000001"], ["1515449522.000016"])
+    stored = dataclasses.replace(event, reply={name: event.reply[name] for name in ("channel", "thread")})
+    assert "oldest=1515449000.000001&" in CONNECTORS["slack"].render(NOTE, stored, fixture.config)[0].lookup_url
 
 
 def test_a_long_slack_answer_is_split_into_sections_that_slack_takes() -> None:
