@@ -141,6 +141,14 @@ def test_a_slack_compatible_server_is_answered_where_it_is_configured() -> None:
     assert CONNECTORS["slack"].parse(inbound, config).reply["response_url"] == "https://s.example/r"
 
 
+def test_slack_reads_a_summary_as_the_plain_text_it_is_and_parses_no_names() -> None:
+    fixture = ALL["slack", "mention"]
+    note = dataclasses.replace(NOTE, summary="__init__ fails <!here> *a* & b")
+    (call,) = CONNECTORS["slack"].render(note, _event(fixture), fixture.config)
+    assert call.json["text"] == "__init__ fails &lt;!here&gt; *a* &amp; b"
+    assert all(block["text"]["verbatim"] is True for block in call.json["blocks"])
+
+
 def test_an_answer_is_looked_for_after_the_mention_however_long_the_thread() -> None:
     fixture = ALL["slack", "mention_in_thread_vouched"]
     event = _event(fixture)

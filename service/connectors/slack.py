@@ -16,7 +16,7 @@ from service.connectors import reading, signatures
 from service.connectors.calling import api_url, authorization, clip
 from service.connectors.contract import Connector, ConnectorConfig, Event, EventKind, Inbound, Note, Outbound
 from service.connectors.marking import note_marker
-from service.connectors.markup import to_slack
+from service.connectors.markup import escape_slack, to_slack
 from service.connectors.plain_text import slack_to_text
 from service.connectors.reading import text_at
 
@@ -57,9 +57,9 @@ class Slack(Connector):
 
     def render(self, note: Note, event: Event, config: ConnectorConfig) -> Sequence[Outbound]:
         message: dict[str, Any] = {
-            "text": to_slack(note.summary),
+            "text": escape_slack(note.summary),
             "blocks": [
-                {"type": "section", "text": {"type": "mrkdwn", "text": part}}
+                {"type": "section", "text": {"type": "mrkdwn", "text": part, "verbatim": True}}
                 for part in _sections(to_slack(note.markdown))
             ],
         }
