@@ -115,6 +115,12 @@ def test_replay_takes_dead_letters_only(desk: Desk) -> None:
         desk.run("replay")
 
 
+def test_replay_takes_all_dead_letters_of_a_connector(desk: Desk) -> None:
+    assert json.loads(desk.run("replay", "--connector", "jira", "--json")[1]) == {"replayed": [], "not_dead": []}
+    assert json.loads(desk.run("replay", "--connector", "zendesk", "--json")[1])["replayed"] == [1]
+    assert desk.queue.find(1).state is JobState.WAITING
+
+
 def test_purge_asks_before_it_loses_anything(desk: Desk) -> None:
     assert json.loads(desk.run("purge", "--json")[1]) == {"done": 0, "dead": 0, "audit": 0, "recent": 0}
     code, _ = desk.run("purge", "--dead", text="n\n")

@@ -107,8 +107,10 @@ def replay_jobs(
     settings_file: SettingsOption = None,
 ) -> None:
     """Let dead letters be tried anew, after what stopped them was mended. What was written is not written again."""
-    if not job_ids and not all_of_them:
-        raise SettingsError("name the dead letters to replay, or use --all; `kb intake list --state dead` shows them")
+    if not (job_ids or all_of_them or connector):
+        raise SettingsError(
+            "name the dead letters to replay, or use --all or --connector; `kb intake list --state dead` shows them"
+        )
     with _stored(index, settings_file) as stores:
         replayed = stores.queue.replay(job_ids or (), connector)
     missing = sorted(set(job_ids or ()) - set(replayed))
