@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Connection, Engine, MetaData, create_engine, event
+from sqlalchemy import Connection, Engine, MetaData, create_engine, event, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, ProgrammingError, SQLAlchemyError
 
@@ -75,16 +75,29 @@ class Database:
 
 
 def _make_tables(engine: Engine) -> None:
-    """Make the missing tables. Another process may be making them at the same moment, and then they are there."""
+    """Make missing tables and columns. Another process may make them at the same moment, and then they are there."""
     for attempt in range(_MAKING_ATTEMPTS):
         try:
             METADATA.create_all(engine)
+            _add_columns(engine)
         except (OperationalError, ProgrammingError, IntegrityError):
             if attempt == _MAKING_ATTEMPTS - 1:
                 raise
             time.sleep(0.05)
         else:
             return
+
+
+def _add_columns(engine: Engine) -> None:
+    """Add to an earlier version's tables the columns that they lack. All take null, so it can go on writing."""
+    inspector = inspect(engine)
+    for table in METADATA.sorted_tables:
+        there = {column["name"] for column in inspector.get_columns(table.name)}
+        for column in table.columns:
+            if column.name not in there:
+                kind = column.type.compile(engine.dialect)
+                with engine.begin() as connection:
+                    connection.execute(text(f"ALTER TABLE {table.name} ADD COLUMN {column.name} {kind}"))
 
 
 def _prepare_sqlite(connection: object, _record: object) -> None:

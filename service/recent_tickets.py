@@ -10,20 +10,19 @@ from indexer.errors import DatasetError
 from service.answers import MAX_QUERY_CHARS, Question
 from service.json_lines import Record, read_records
 from service.queries import read_question
-from service.triage_similar import RecentTicket
+from service.triage_similar import CLOSED_STATUSES, RecentTicket
 
 if TYPE_CHECKING:
     from service.assistant import Assistant
 
-_CLOSED = frozenset({"closed", "solved", "resolved", "done", "cancelled"})
 _MAX_TITLE_CHARS = 1000
 
 
 def read_recent(file: Path, assistant: Assistant) -> list[RecentTicket]:
     """Read `{"_id", "title", "text", "created"}` a line, and embed the texts.
 
-    `created` is an ISO time with its zone. Optional: `status` (open unless it is closed, solved, resolved, done or
-    cancelled), `incident` (true for a declared incident), `account` (who sent it), `url`.
+    `created` is an ISO time with its zone. Optional: `status` (open unless it is closed, solved, resolved, done,
+    cancelled or canceled), `incident` (true for a declared incident), `account` (who sent it), `url`.
 
     Raises:
         DatasetError: naming file and line.
@@ -43,7 +42,7 @@ def read_recent(file: Path, assistant: Assistant) -> list[RecentTicket]:
             vector=vector,
             created_s=created_s,
             signatures=read_question(question).signatures,
-            is_open=record.text("status", "open").casefold() not in _CLOSED,
+            is_open=record.text("status", "open").casefold() not in CLOSED_STATUSES,
             is_incident=record.values.get("incident") is True,
             title=question.title,
             url=record.text("url", ""),

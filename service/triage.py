@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from indexer.articles import Article
@@ -119,11 +119,19 @@ class TicketWindow:
         recent: tickets of the last days, any order; the ticket itself may be among them.
         own_id: its id, so that it is not its own duplicate.
         now_s: Unix time that bursts are counted up to, in seconds.
+        own_account: who sent the ticket; not needed where `recent` holds the ticket itself.
     """
 
     recent: Sequence[RecentTicket] = ()
     own_id: str = ""
     now_s: float = 0.0
+    own_account: str = ""
+
+    @property
+    def account(self) -> str:
+        """Who sent the ticket; empty if that is unknown."""
+        own = (ticket.account for ticket in self.recent if ticket.ticket_id == self.own_id)
+        return self.own_account or next(own, "")
 
 
 def triage_ticket(
@@ -151,15 +159,20 @@ def triage_ticket(
     top = article_of(answer.suggestions[0].path) if answer.answered and answer.suggestions else None
     asking = {article.path: article for article in (playbook[0] if playbook else None, top) if article is not None}
     signatures = read_question(question).signatures
-    recent = [ticket for ticket in window.recent if ticket.ticket_id != window.own_id] if window else []
+    duplicates: tuple[Duplicate, ...] = ()
+    incident = None
+    if vector is not None and window is not None:
+        others = [ticket for ticket in window.recent if ticket.ticket_id != window.own_id]
+        duplicates = find_duplicates(vector, signatures, others)
+        incident = find_burst(vector, signatures, others, window.now_s, account=window.account)
     return Triage(
         components=labels.components,
         products=labels.products,
         tags=labels.tags,
         known_errors=find_known_errors(answer, known),
         severity=hint_severity(question.title, question.text),
-        duplicates=find_duplicates(vector, signatures, recent) if vector is not None else (),
-        incident=find_burst(vector, signatures, recent, window.now_s) if vector is not None and window else None,
+        duplicates=duplicates,
+        incident=incident,
         playbook=playbook[1] if playbook else None,
         diagnostics=compare_diagnostics(question, asking.values()),
         index_version=answer.index_version,
@@ -214,7 +227,7 @@ def triage(
     if vector is None and (history is not None or window is not None):
         vector = question_vectors(assistant, [question])[0]
     if window is not None and not window.now_s:
-        window = TicketWindow(window.recent, window.own_id, time.time())
+        window = replace(window, now_s=time.time())
     return triage_ticket(
         question,
         answer,
@@ -266,11 +279,12 @@ def _history(snapshot: Snapshot) -> ResolvedTickets | None:
     if snapshot.history is None:
         return None
     key = str(snapshot.folder)
-    if key not in _histories:
+    history = _histories.get(key)
+    if history is None:
         history = read_tickets(snapshot.folder / HISTORY)
-        _histories.clear()
+        _histories.clear()  # in another thread too, at any moment: what is returned is never read back
         _histories[key] = history
-    return _histories[key]
+    return history
 
 
 def _find_playbook(answer: Answer, article_of: ArticleOf) -> tuple[Article, Playbook] | None:

@@ -24,6 +24,9 @@ SAME_SYMPTOM_COSINE = 0.65
 """Near enough to count towards a burst, where one chance pair does no harm."""
 MAX_DUPLICATES = 5
 
+CLOSED_STATUSES = frozenset({"closed", "solved", "resolved", "done", "cancelled", "canceled"})
+"""Statuses, in lower case, of tickets that are not open; any other is open."""
+
 _ANY_FAILURE = re.compile(
     r"(?:type|value|key|index|attribute|runtime|name|syntax|reference|range|assertion|io|os|socket|http)(?:error|exception)"
     r"|nullpointerexception|illegal(?:argument|state)exception|error [45]\d\d|smtp 2\.\d+\.\d+"
@@ -41,7 +44,8 @@ class RecentTicket:
         signatures: exact error signatures in its text, as `service.queries.read_question` gives them.
         is_open: only open tickets are proposed as duplicates; a burst counts the others too.
         is_incident: whether it stands for a declared incident or known problem.
-        account: who sent it, an opaque name; several tickets of one account count once towards a burst.
+        account: who sent it, an opaque name; several tickets of one account count once towards a burst, and once in
+            each window of the time before it.
     """
 
     ticket_id: str
@@ -142,11 +146,15 @@ def find_burst(
     recent: Sequence[RecentTicket],
     now_s: float,
     rule: BurstRule = BurstRule(),
+    account: str = "",
 ) -> PossibleIncident | None:
     """A burst of this ticket's symptom up to `now_s`, where there is one.
 
-    The number in the window is compared with the rate of the same symptom in the time before it, as far as `recent`
-    reaches back; only a number that this rate makes improbable (Poisson tail) is reported.
+    The accounts in the window are compared with those of windows of the same length in the time before it, as far as
+    `recent` reaches back; only a number that this rate makes improbable (Poisson tail) is reported.
+
+    Args:
+        account: who sent this ticket, as in RecentTicket; empty if that is unknown.
     """
     matches = [match for match in _compare(vector, signatures, recent) if _is_same(match, SAME_SYMPTOM_COSINE)]
     starts = now_s - rule.window_s
@@ -154,10 +162,11 @@ def find_burst(
         (match for match in matches if starts <= match.ticket.created_s <= now_s),
         key=lambda match: match.ticket.created_s,
     )
-    count = 1 + _accounts(burst)
+    count = 1 + len({_account(match.ticket) for match in burst} - {account})
     before = [match for match in matches if match.ticket.created_s < starts]
     reaches_s = starts - min((ticket.created_s for ticket in recent), default=starts)
-    usual = _accounts(before) * rule.window_s / reaches_s if reaches_s >= rule.window_s else 0.0
+    came = {(_account(match.ticket), (starts - match.ticket.created_s) // rule.window_s) for match in before}
+    usual = len(came) * rule.window_s / reaches_s if reaches_s >= rule.window_s else 0.0
     expected = max(rule.least_expected, usual)
     if count < rule.min_count or poisson_tail(count, expected) > rule.chance:
         return None
@@ -233,8 +242,9 @@ def _duplicate(match: _Match) -> Duplicate:
     )
 
 
-def _accounts(matches: Iterable[_Match]) -> int:
-    return len({match.ticket.account or f"ticket {match.ticket.ticket_id}" for match in matches})
+def _account(ticket: RecentTicket) -> str:
+    """Who sent it; a ticket that does not say counts for itself."""
+    return ticket.account or f"ticket {ticket.ticket_id}"
 
 
 def _burst_reason(count: int, since_s: float, usual: float, window_s: float, shared: Sequence[str]) -> str:

@@ -166,6 +166,21 @@ def test_forges_are_sent_no_mentions_references_or_commands() -> None:
     assert "(<https://x.example/@a#b>)" in quiet
 
 
+@pytest.mark.parametrize(
+    ("text", "quiet"),
+    [
+        ("acme/api#12", "acme/api#\u200b12"),
+        ("see acme/api.v2#12, #13 and api!3", "see acme/api.v2#\u200b12, #\u200b13 and api!\u200b3"),
+        ("GH-7 and gh-8, gl-9", "GH-\u200b7 and gh-\u200b8, gl-\u200b9"),
+        ("acme/api%2 acme/api$5 acme/api~4 acme&6", "acme/api%\u200b2 acme/api$\u200b5 acme/api~\u200b4 acme&\u200b6"),
+        ("HIGH-7, user@7.example, 50 %, C# 12", "HIGH-7, user@7.example, 50 %, C# 12"),
+        ("`acme/api#12 GH-7` https://x.example/GH-7/a#1", "`acme/api#12 GH-7` https://x.example/GH-7/a#1"),
+    ],
+)
+def test_issues_of_other_projects_are_not_referred_to_either(text: str, quiet: str) -> None:
+    assert to_quiet_markdown(text) == quiet
+
+
 @given(st.text(alphabet="@#/!ab `~>-*\n", max_size=120))
 def test_no_line_outside_code_starts_a_quick_action(markdown: str) -> None:
     in_fence = False

@@ -8,12 +8,13 @@ import shutil
 import subprocess
 from importlib import resources
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import pytest
 
 from indexer.metadata import Audience
 from service.connectors.contract import Event, EventKind, Inbound, Rejected, RejectedReason
+from service.connectors.reading import opaque
 from service.connectors.registry import CONNECTORS
 from tests.connectors.world import NOTE, NOW_S, VENDORS, WHSEC, Fixture, load_fixtures, outbound_json, signed
 
@@ -140,6 +141,24 @@ def test_a_slack_compatible_server_is_answered_where_it_is_configured() -> None:
     assert CONNECTORS["slack"].parse(inbound, config).reply["response_url"] == "https://s.example/r"
 
 
+def test_slack_reads_a_summary_as_the_plain_text_it_is_and_parses_no_names() -> None:
+    fixture = ALL["slack", "mention"]
+    note = dataclasses.replace(NOTE, summary="__init__ fails <!here> *a* & b")
+    (call,) = CONNECTORS["slack"].render(note, _event(fixture), fixture.config)
+    assert call.json["text"] == "__init__ fails &lt;!here&gt; *a* &amp; b"
+    assert all(block["text"]["verbatim"] is True for block in call.json["blocks"])
+
+
+def test_an_answer_is_looked_for_after_the_mention_however_long_the_thread() -> None:
+    fixture = ALL["slack", "mention_in_thread_vouched"]
+    event = _event(fixture)
+    (call,) = CONNECTORS["slack"].render(NOTE, event, fixture.config)
+    query = parse_qs(urlsplit(call.lookup_url).query)
+    assert (query["ts"], query["oldest"]) == (["1515449000.000001"], ["1515449522.000016"])
+    stored = dataclasses.replace(event, reply={name: event.reply[name] for name in ("channel", "thread")})
+    assert "oldest=1515449000.000001&" in CONNECTORS["slack"].render(NOTE, stored, fixture.config)[0].lookup_url
+
+
 def test_a_long_slack_answer_is_split_into_sections_that_slack_takes() -> None:
     fixture = ALL["slack", "mention"]
     event = _event(fixture)
@@ -205,6 +224,22 @@ def test_an_alert_group_that_fires_on_is_one_delivery_until_it_changes() -> None
     assert later.subject_id == first.subject_id
 
 
+def test_every_alert_of_a_large_group_counts() -> None:
+    fixture = ALL["alertmanager", "firing_group"]
+    body = json.loads(fixture.body)
+    first = body["alerts"][0]
+    resolved = [{**first, "status": "resolved", "fingerprint": f"r{number}"} for number in range(60)]
+    one = _event(fixture, {**body, "alerts": [*resolved, first]})
+    assert one.kind is EventKind.ALERT
+    firing = [
+        {**first, "fingerprint": f"f{number}", "annotations": {"summary": f"alert {number}"}} for number in range(60)
+    ]
+    many = _event(fixture, {**body, "alerts": firing})
+    more = _event(fixture, {**body, "alerts": [*firing, {**first, "fingerprint": "new"}]})
+    assert len({one.delivery_id, many.delivery_id, more.delivery_id}) == 3
+    assert many.text.splitlines() == [f"alert {number}" for number in range(50)]
+
+
 def test_zendesk_tags_are_added_and_never_set() -> None:
     fixture = ALL["zendesk", "ticket_created_public_reply"]
     note = dataclasses.replace(NOTE, tags=["A b", "  ", "é/ü:1", "x" * 200, "<script>"])
@@ -259,6 +294,7 @@ const current = {
   getDisplayValue: (name) => given.record[name],
   comments: {getJournalEntry: () => given.comment}
 };
+for (const name of Object.keys(given.user_names)) current[name] = {user_name: given.user_names[name]};
 const log = [];
 const gs = {
   getProperty: (name) => given.properties[name] || '',
@@ -273,7 +309,7 @@ process.stdout.write(JSON.stringify({sent, log}));
 RECORD = {
     "sys_id": "9d385017c611228701d22104cc95c371", "number": "INC0000001", "sys_mod_count": "0",
     "short_description": "Zugriff für alle verweigert \U0001f600 \"401\"", "description": "line\nline", "priority": "2",
-    "category": "software", "sys_updated_by": "requester",
+    "category": "software", "sys_updated_by": "requester", "caller_id": "46d44a23a9fe19810012d100cca80666",
 }  # fmt: skip
 PROPERTIES = {"symptom_kb.url": "https://kb.example.com/v1/intake/servicenow", "symptom_kb.secret": WHSEC}
 
@@ -282,7 +318,10 @@ def _run_business_rule(**given: Any) -> dict[str, Any]:
     node = shutil.which("node")
     if node is None:
         pytest.skip("the business rule is JavaScript: install node to run it")
-    known = {"now_s": int(NOW_S), "operation": "insert", "record": RECORD, "comment": "", "properties": PROPERTIES}
+    known = {
+        "now_s": int(NOW_S), "operation": "insert", "record": RECORD, "comment": "", "properties": PROPERTIES,
+        "user_names": {"caller_id": "requester"},
+    }  # fmt: skip
     with resources.as_file(resources.files("service.connectors") / "assets" / "servicenow_business_rule.js") as script:
         done = subprocess.run(
             [node, "-e", NODE_STUBS, "-", str(script), json.dumps({**known, "statuses": [202], **given})],
@@ -305,6 +344,7 @@ def test_what_the_servicenow_business_rule_sends_is_taken() -> None:
     assert event.delivery_id == f"{RECORD['sys_id']}-0-insert"
     assert (event.kind, event.subject_id) == (EventKind.TICKET, RECORD["sys_id"])
     assert (event.title, event.text) == (RECORD["short_description"], "line\nline")
+    assert event.fields["account"] == opaque(RECORD["caller_id"])
 
 
 def test_the_business_rule_sends_comments_without_their_headline() -> None:
@@ -312,6 +352,68 @@ def test_the_business_rule_sends_comments_without_their_headline() -> None:
     body = json.loads(result["sent"][0]["body"])
     assert (body["type"], body["data"]["comment"]) == ("record.commented", "Still 401\n")
     assert _run_business_rule(operation="update")["sent"] == []
+
+
+@pytest.mark.parametrize(
+    ("record", "user_names", "by_requester"),
+    [
+        ({}, {"caller_id": "requester"}, True),
+        ({"sys_updated_by": "agent"}, {"caller_id": "requester"}, False),
+        ({"sys_updated_by": ""}, {"caller_id": ""}, False),
+        ({"caller_id": None, "opened_by": "x"}, {"caller_id": "", "opened_by": "requester"}, True),
+        ({"caller_id": None}, {}, False),
+    ],
+)
+def test_the_business_rule_says_whether_the_requester_commented(
+    record: dict[str, Any], user_names: dict[str, str], by_requester: bool
+) -> None:
+    given = {**RECORD, **record}
+    result = _run_business_rule(operation="update", comment="line\ntext", record=given, user_names=user_names)
+    assert json.loads(result["sent"][0]["body"])["data"]["by_requester"] is by_requester
+
+
+@pytest.mark.parametrize(("username", "known"), [("requester", True), ("support-bot", False), ("support-bot1", False)])
+def test_mail_that_gitlabs_bot_opens_issues_for_is_of_no_one_account(username: str, known: bool) -> None:
+    fixture = ALL["gitlab", "issue_open_private"]
+    body = json.loads(fixture.body)
+    body["user"]["username"] = username
+    assert ("account" in _event(fixture, body).fields) == known
+
+
+def test_a_business_rule_of_an_earlier_version_is_named_where_its_comments_are_ignored() -> None:
+    fixture = ALL["servicenow", "record_commented"]
+    body = json.loads(fixture.body)
+    del body["data"]["by_requester"]
+    event = _event(fixture, body)
+    assert event.kind is EventKind.IGNORED
+    assert "business rule" in event.fields["ignored"]
+
+
+@pytest.mark.parametrize(
+    ("author", "reporter", "answered"),
+    [
+        ({"accountId": "a", "accountType": "atlassian"}, {"accountId": "a"}, True),
+        ({"accountId": "a", "accountType": "atlassian"}, {"accountId": "b"}, False),
+        ({"accountId": "a", "accountType": "customer"}, {"accountId": "b"}, True),
+        ({"accountType": "atlassian"}, {}, False),
+        (None, None, False),
+    ],
+)
+def test_jira_comments_are_answered_to_requesters_alone(author: object, reporter: object, answered: bool) -> None:
+    fixture = ALL["jira", "comment_created"]
+    body = json.loads(fixture.body)
+    body["comment"]["author"], body["issue"]["fields"]["reporter"] = author, reporter
+    assert (_event(fixture, body).kind is EventKind.TICKET) == answered
+
+
+@pytest.mark.parametrize("author", [None, "", 8, True, {}])
+def test_gitlab_comments_are_answered_to_the_author_of_the_issue_alone(author: object) -> None:
+    fixture = ALL["gitlab", "note"]
+    body = json.loads(fixture.body)
+    body["object_attributes"]["author_id"] = author
+    assert _event(fixture, body).kind is EventKind.IGNORED
+    body["issue"]["author_id"] = author
+    assert (_event(fixture, body).kind is EventKind.TICKET) == (author == 8)
 
 
 def test_the_business_rule_repeats_with_the_same_id_and_gives_up_on_refusal() -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 from typer.testing import CliRunner
 
 from eval.cli import app
@@ -90,6 +91,20 @@ def test_show_gives_the_trail_and_the_words_on_request_only(desk: Desk) -> None:
         desk.run("show", "99")
 
 
+def test_a_number_is_not_given_again_and_where_it_was_the_trails_are_told_apart(desk: Desk) -> None:
+    with desk.queue._database.begin() as connection:
+        connection.execute(text("update intake_jobs set state = 'dead'"))
+        connection.execute(text("update intake_audit set at_s = at_s - 60"))
+    desk.run("purge", "--dead", "--yes")
+    assert desk.add("d3", "43") == 3
+    with desk.queue._database.begin() as connection:
+        connection.execute(text("update intake_jobs set id = 1"))
+        connection.execute(text("update intake_audit set job_id = 1, at_s = at_s - 60 where action = 'purged'"))
+        connection.execute(text("update intake_audit set job_id = 1 where job_id = 3"))
+    job = json.loads(desk.run("show", "1", "--json")[1])
+    assert [entry["action"] for entry in job["audit"]] == ["accepted"]
+
+
 def test_replay_takes_dead_letters_only(desk: Desk) -> None:
     code, out = desk.run("replay", "1", "2", "--json")
     assert code == 1
@@ -100,6 +115,12 @@ def test_replay_takes_dead_letters_only(desk: Desk) -> None:
         desk.run("replay")
 
 
+def test_replay_takes_all_dead_letters_of_a_connector(desk: Desk) -> None:
+    assert json.loads(desk.run("replay", "--connector", "jira", "--json")[1]) == {"replayed": [], "not_dead": []}
+    assert json.loads(desk.run("replay", "--connector", "zendesk", "--json")[1])["replayed"] == [1]
+    assert desk.queue.find(1).state is JobState.WAITING
+
+
 def test_purge_asks_before_it_loses_anything(desk: Desk) -> None:
     assert json.loads(desk.run("purge", "--json")[1]) == {"done": 0, "dead": 0, "audit": 0, "recent": 0}
     code, _ = desk.run("purge", "--dead", text="n\n")
@@ -108,6 +129,18 @@ def test_purge_asks_before_it_loses_anything(desk: Desk) -> None:
     assert json.loads(desk.run("purge", "--dead", "--yes", "--json")[1]) == {"dead": 1}
     with pytest.raises(NotFound):
         desk.queue.find(1)
+
+
+def test_looking_and_mending_need_no_secret_of_a_connector(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_connectors(tmp_path / "secret.yaml", desk.vendor.url, zendesk={"token": "env:KB_TEST_NOT_SET"})
+    monkeypatch.setenv("KB_CONNECTORS_FILE", str(file))
+    for arguments in (["list"], ["show", "1"], ["replay", "1"], ["purge"], ["purge", "--dead", "--yes"]):
+        assert desk.run(*arguments)[0] == 0
+    for command in (["status"], ["work", "--once"]):
+        with pytest.raises(SettingsError, match="KB_TEST_NOT_SET is not set"):
+            desk.run(*command)
 
 
 def test_status_counts_by_connector(desk: Desk) -> None:
@@ -128,12 +161,17 @@ def test_status_without_connectors_says_what_to_do(tmp_path: Path, monkeypatch: 
     assert "KB_CONNECTORS_FILE" in result.stdout
 
 
-def test_work_once_writes_what_is_due(desk: Desk) -> None:
+def test_work_once_writes_all_that_is_due_at_the_configured_rate(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_connectors(tmp_path / "slow.yaml", desk.vendor.url, zendesk={"rate_per_minute": 240})
+    monkeypatch.setenv("KB_CONNECTORS_FILE", str(file))
+    desk.add("d3", "43")
     code, out = desk.run("work", "--once")
     assert code == 0
-    assert "1 taken" in out
-    assert desk.queue.find(2).state is JobState.DONE
-    assert list(desk.vendor.comments) == ["42"]
+    assert "2 taken" in out
+    assert desk.queue.counts() == {"zendesk": {"dead": 1, "done": 2}}
+    assert list(desk.vendor.comments) == ["42", "43"]
     assert "Suggested articles" in desk.vendor.comments["42"][0]["html_body"]
 
 

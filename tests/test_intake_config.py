@@ -99,6 +99,38 @@ def test_what_is_wrong_is_named(tmp_path: Path, values: Any, message: str) -> No
     assert "c.yaml" in str(caught.value)
 
 
+GENERIC = {"secrets": "s3cret", "options": {"callback_url": "https://hooks.example.com/kb"}}
+SERVICENOW = {"secrets": "s3cret", "base_url": "https://example.service-now.com", "token": "t0ken"}
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"generic": {**GENERIC, "secrets": ["whsec_not-base64!"]}}, "generic: a secret begins with whsec_"),
+        ({"generic": {**GENERIC, "secrets": ["s3cret", "whsec_"]}}, "no base64 follows: copy it whole"),
+        ({"generic": {**GENERIC, "token": "whsec_not-base64!"}}, "the token begins with whsec_"),
+        ({"teams": {"secrets": "hello!"}}, "copy the security token whole"),
+        ({"servicenow": SERVICENOW}, "does not begin with whsec_, and the requests are signed: make one with"),
+        ({"servicenow": {**SERVICENOW, "secrets": "whsec_not-base64!"}}, "no base64 follows"),
+    ],
+)
+def test_a_secret_that_cannot_verify_anything_is_found_at_load(tmp_path: Path, values: Any, message: str) -> None:
+    with pytest.raises(SettingsError, match=message) as caught:
+        load_connectors(write(tmp_path / "c.yaml", values), {})
+    for secret in ("s3cret", "not-base64", "hello"):
+        assert secret not in str(caught.value)
+
+
+def test_secrets_of_the_right_form_are_taken(tmp_path: Path) -> None:
+    tables = {
+        "generic": {**GENERIC, "secrets": ["s3cret", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"], "token": "t0ken"},
+        "teams": {"secrets": "dHdlbnR5LWZvdXIgYnl0ZXMgb2Yga2V5"},
+        "servicenow": {**SERVICENOW, "secrets": "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"},
+        "zendesk": {**ZENDESK, "secrets": "whsec_anything!"},
+    }
+    assert set(load_connectors(write(tmp_path / "c.yaml", tables), {})) == set(tables)
+
+
 def test_toml_that_is_none_and_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="not TOML"):
         load_connectors(write(tmp_path / "c.toml", "a = [\n"), {})
@@ -111,7 +143,7 @@ def test_the_settings_name_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     monkeypatch.setenv("KB_CONNECTORS_FILE", str(write(tmp_path / "c.yaml", {"zendesk": ZENDESK})))
     settings = load_settings(index=tmp_path / "index")
-    assert list(Intake(settings, Database(settings.state_url)).connectors) == ["zendesk"]
+    assert list(Intake(settings, Database(settings.state_url), {}).connectors) == ["zendesk"]
 
 
 def test_the_public_address_follows_host_and_port(tmp_path: Path) -> None:

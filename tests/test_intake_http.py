@@ -25,9 +25,12 @@ from service.intake.audit import AuditTrail
 from service.intake.composing import AssistantComposer
 from service.intake.jobs import JobState
 from service.intake.queue import Queue
-from tests.connectors.world import Fixture, load_fixtures
+from service.intake.worker import Worker
+from service.stores import Stores
+from tests.connectors.world import Fixture, load_fixtures, sign_zendesk
 from tests.http_world import SECRETS, UNCOVERED, World, make_world, running
 from tests.intake_world import (
+    ZENDESK_SECRET,
     Answer,
     Vendor,
     generic_delivery,
@@ -153,6 +156,40 @@ def test_the_next_ticket_names_the_first_one(place: Place) -> None:
         wait_for(lambda ticket=ticket: ticket in place.vendor.comments)  # type: ignore[misc]
     assert "Likely the same as" not in place.vendor.comments["42"][0]["html_body"]
     assert "<li>42," in place.vendor.comments["43"][0]["html_body"]
+
+
+def test_a_ticket_that_was_solved_meanwhile_is_not_named(place: Place) -> None:
+    def deliver(**content: Any) -> httpx.Response:
+        body = json.dumps(content).encode()
+        signature = sign_zendesk(body, time.time(), ZENDESK_SECRET)
+        return place.post("zendesk", content=body, headers={"content-type": "application/json", **signature})
+
+    place.post("zendesk", **zendesk_delivery("42", *TOKEN_TROUBLE))
+    wait_for(lambda: "42" in place.vendor.comments)
+    kind = "zen:event-type:ticket.status_changed"
+    changed = deliver(type=kind, id="s1", detail={"id": "42"}, event={"current": "SOLVED", "previous": "OPEN"})
+    assert changed.json()["status"] == "ignored"
+    place.post("zendesk", **zendesk_delivery("43", *TOKEN_TROUBLE))
+    wait_for(lambda: "43" in place.vendor.comments)
+    assert "<li>42," not in place.vendor.comments["43"][0]["html_body"]
+    deliver(type=kind, id="s2", detail={"id": "42"}, event={"current": "OPEN", "previous": "SOLVED"})
+    place.post("zendesk", **zendesk_delivery("44", *TOKEN_TROUBLE))
+    wait_for(lambda: "44" in place.vendor.comments)
+    assert "<li>42," in place.vendor.comments["44"][0]["html_body"]
+
+
+def test_tickets_of_one_account_are_no_incident_and_those_of_four_are(place: Place) -> None:
+    def note(ticket: str, account: str) -> str:
+        place.post("generic", **generic_delivery(ticket, *TOKEN_TROUBLE, account=account))
+        wait_for(lambda: any(data["subject_id"] == ticket for data in sent()))
+        return next(str(data["markdown"]) for data in sent() if data["subject_id"] == ticket)
+
+    def sent() -> list[dict[str, Any]]:
+        return [body["data"] for bodies in list(place.vendor.received.values()) for body in bodies]
+
+    assert "Possible incident" not in "".join(note(f"a{number}", "acme") for number in range(5))
+    assert "Possible incident" not in note("b", "b") + note("c", "c")
+    assert "Possible incident" in note("d", "d")
 
 
 def test_a_handshake_is_answered_and_a_note_of_our_own_is_ignored(place: Place) -> None:
@@ -422,6 +459,28 @@ def test_the_service_writes_no_notes_where_its_worker_is_off(base_world: World, 
         assert place.post("zendesk", **zendesk_delivery("42", *TOKEN_TROUBLE)).status_code == 202
         time.sleep(0.6)
         assert place.queue.find(1).state is JobState.WAITING
+
+
+def test_stopping_closes_everything_although_a_task_of_intake_had_failed(
+    base_world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def fail(self: Worker) -> None:
+        raise TypeError("secretword")
+
+    closed: list[Stores] = []
+    close = Stores.close
+
+    def close_and_tell(self: Stores) -> None:
+        close(self)
+        closed.append(self)
+
+    monkeypatch.setattr(Worker, "run", fail)
+    monkeypatch.setattr(Stores, "close", close_and_tell)
+    with open_place(base_world, tmp_path) as place:
+        assert place.post("zendesk", **zendesk_delivery("42", *TOKEN_TROUBLE)).status_code == 202
+    assert len(closed) == 1
+    assert "a task of intake had ended with TypeError" in caplog.text
+    assert "secretword" not in caplog.text
 
 
 def each_vendor() -> list[Fixture]:

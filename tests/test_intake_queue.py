@@ -80,6 +80,32 @@ def test_what_is_added_is_taken_as_it_was(queue: Queue) -> None:
     assert queue.claim("zendesk", 5, 60) == []
 
 
+def test_what_a_newer_version_stored_is_read_as_far_as_it_is_known(queue: Queue, database: Database) -> None:
+    (job_id,) = queue.add("zendesk", [NewJob(event())], 1.0).job_ids
+    (job,) = queue.claim("zendesk", 1, 60)
+    queue.keep_calls(job, {"a"}, NOTE, "v1")
+    add_names = "update intake_jobs set event = replace(event, '{', :newer), note = replace(note, '{', :newer)"
+    with database.begin() as connection:
+        connection.execute(text(add_names), {"newer": '{"newer": 1, '})
+    found = queue.find(job_id)
+    assert found.event is not None
+    assert found.event.title == "It fails"
+    assert found.note == NOTE
+
+
+@pytest.mark.parametrize("stored", ["[]", "{}", "no JSON", '{"kind": "novel", "audience": "internal"}'])
+def test_a_row_that_cannot_be_read_hides_no_other(queue: Queue, database: Database, stored: str) -> None:
+    queue.add("zendesk", [NewJob(event("d1"))], 1.0)
+    queue.add("zendesk", [NewJob(event("d2"))], 1.0)
+    with database.begin() as connection:
+        connection.execute(
+            text("update intake_jobs set event = :stored, note = :stored where delivery_id = 'd1'"), {"stored": stored}
+        )
+    assert [job.event for job in reversed(queue.jobs())] == [None, event("d2")]
+    assert [job.event for job in queue.claim("zendesk", 2, 60)] == [None, event("d2")]
+    assert {job.note for job in queue.jobs()} == {None}
+
+
 def test_a_delivery_is_stored_once_for_each_connector(queue: Queue) -> None:
     first = queue.add("zendesk", [NewJob(event())], 1.0)
     again = queue.add("zendesk", [NewJob(event())], 2.0)

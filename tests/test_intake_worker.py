@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
 from eval.intake_vendor import Answer, Call, Vendor, vendor, write_connectors
 from indexer.errors import IndexCorrupt
@@ -186,6 +187,28 @@ def test_a_rate_is_kept(queue: Queue, state: Vendor, tmp_path: Path) -> None:
     assert len(state.comments) == 3
 
 
+def drain(queue: Queue, configured: dict[str, Configured]) -> int:
+    async def run() -> int:
+        return await Worker(queue, configured, FixedComposer(), Sender()).drain()
+
+    return asyncio.run(run())
+
+
+def test_draining_writes_all_that_is_due_however_low_the_rate(queue: Queue, state: Vendor, tmp_path: Path) -> None:
+    add(queue, "d1", "d2", "d3")
+    begun = time.monotonic()
+    assert drain(queue, connectors(state, tmp_path, options={}, rate_per_minute=240)) == 3
+    assert time.monotonic() - begun >= 0.5, "a quarter of a second between two"
+    assert queue.counts() == {"zendesk": {"done": 3}}
+
+
+def test_draining_leaves_what_the_vendor_asked_to_hold_back(queue: Queue, state: Vendor, tmp_path: Path) -> None:
+    add(queue, "d1", "d2")
+    state.script = [Answer(429, {"Retry-After": "3600"})]
+    assert drain(queue, connectors(state, tmp_path, options={}, rate_per_minute=600)) == 1
+    assert queue.counts() == {"zendesk": {"waiting": 2}}
+
+
 def test_nothing_to_say_is_not_written(queue: Queue, state: Vendor, tmp_path: Path) -> None:
     (job_id,) = add(queue, "d42")
     work(queue, connectors(state, tmp_path), FixedComposer(None))
@@ -207,6 +230,40 @@ def test_a_defect_stops_one_job_and_no_other(
     add(queue, "d2")
     work(queue, connectors(state, tmp_path), composer)
     assert list(state.comments) == ["2"]
+
+
+def test_a_ticket_that_cannot_be_read_is_a_dead_letter_and_stops_no_other(
+    queue: Queue, state: Vendor, tmp_path: Path
+) -> None:
+    bad, good = add(queue, "d1", "d2")
+    with queue._database.begin() as connection:
+        connection.execute(text("update intake_jobs set event = '[]' where id = 1"))
+    work(queue, connectors(state, tmp_path), FixedComposer())
+    assert queue.find(bad).state is JobState.DEAD
+    assert queue.find(bad).reason.endswith("upgrade, then replay")
+    assert queue.find(good).state is JobState.DONE
+    assert queue.replay([bad]) == [bad], "its words are kept for a version that can read them"
+
+
+def test_the_worker_outlives_a_defect_and_logs_its_place_alone(
+    queue: Queue, state: Vendor, tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(queue, "d1")
+    monkeypatch.setattr("service.intake.worker._DATABASE_PAUSE_S", 0.02)
+    failures = [TypeError("secretword")]
+    due = queue.due
+
+    def fail_once() -> list[str]:
+        if failures:
+            raise failures.pop()
+        return due()
+
+    monkeypatch.setattr(queue, "due", fail_once)
+    work(queue, connectors(state, tmp_path), FixedComposer())
+    assert list(state.comments) == ["1"]
+    assert "TypeError" in caplog.text
+    assert "fail_once" in caplog.text
+    assert "secretword" not in caplog.text
 
 
 def test_trouble_with_the_index_passes(queue: Queue, state: Vendor, tmp_path: Path) -> None:
@@ -236,10 +293,7 @@ def test_notes_of_a_connector_that_is_gone_wait(queue: Queue, state: Vendor, tmp
     add(queue, "d2")
     work(queue, connectors(state, tmp_path), FixedComposer(), until=(JobState.DONE, JobState.WAITING))
 
-    async def run() -> int:
-        return await Worker(queue, connectors(state, tmp_path), FixedComposer(), Sender()).drain()
-
-    asyncio.run(run())
+    drain(queue, connectors(state, tmp_path))
     assert queue.counts() == {"jira": {"waiting": 1}, "zendesk": {"done": 1}}
 
 

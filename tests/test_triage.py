@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from indexer.history import ResolvedTickets
 from indexer.scope import INTERNAL, PUBLIC
 from service.answers import Question
 from service.diagnostics import Status
@@ -129,6 +131,23 @@ def test_resolved_tickets_speak_for_their_articles(assistant: DecidedAssistant, 
     assert [(label.value, label.tickets) for label in made.components] == [("export", 3)]
 
 
+class Forgetful(dict[str, ResolvedTickets]):
+    """As if another thread cleared it right after each write."""
+
+    def __setitem__(self, key: str, value: ResolvedTickets) -> None:
+        super().__setitem__(key, value)
+        self.clear()
+
+
+def test_a_history_is_used_although_another_thread_forgets_it(
+    assistant: DecidedAssistant, index_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learn([PastTicket("1", "export stops", "it stops", ("other/export.md",), "")], index_dir, FakeEmbedder())
+    assert assistant.refresh()
+    monkeypatch.setattr("service.triage._histories", Forgetful())
+    assert triage(assistant, LISTENER, INTERNAL).known_errors
+
+
 def recent(name: str, question: Question, age_s: float) -> RecentTicket:
     views = read_question(question)
     return RecentTicket(name, FakeEmbedder().embed([views.full])[0], NOW_S - age_s, views.signatures)
@@ -141,6 +160,20 @@ def test_duplicates_and_a_burst_are_found_among_recent_tickets(assistant: Decide
     assert [duplicate.ticket_id for duplicate in made.duplicates] == ["T1", "T2", "T3"]
     assert made.incident is not None
     assert (made.incident.count, made.incident.since_s) == (4, NOW_S - 240)
+
+
+def test_one_accounts_tickets_are_no_burst_whether_the_window_holds_this_one_or_names_its_account(
+    assistant: DecidedAssistant,
+) -> None:
+    acme = [replace(recent(f"T{n}", LISTENER, 60.0 * (n + 1)), account="acme") for n in range(4)]
+    tickets = [*acme, *(recent(f"U{n}", LISTENER, 90.0) for n in range(2))]
+    for window in (
+        TicketWindow(tickets, own_id="T0", now_s=NOW_S),
+        TicketWindow(tickets[1:], own_id="T0", now_s=NOW_S, own_account="acme"),
+    ):
+        assert triage(assistant, LISTENER, INTERNAL, window=window).incident is None
+    stranger = TicketWindow(tickets, own_id="T9", now_s=NOW_S, own_account="globex")
+    assert triage(assistant, LISTENER, INTERNAL, window=stranger).incident is not None
 
 
 def test_public_callers_get_no_triage_at_all(assistant: DecidedAssistant) -> None:

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from eval.cli import app
 from indexer.errors import DatasetError, InputError
 from service.recent_tickets import read_recent, read_time
+from service.triage_similar import CLOSED_STATUSES
 from tests.conftest import FakeEmbedder, build
 from tests.http_world import UNCOVERED, DecidedAssistant
 from tests.test_triage import write_articles
@@ -107,6 +108,20 @@ def test_recent_tickets_are_read_in_full(index: Path, tmp_path: Path) -> None:
     assert one.created_s == other.created_s == read_time("2026-11-25T09:30:00Z")
     assert (other.is_open, other.is_incident, other.url) == (True, False, "")
     assert float(one.vector @ one.vector) == pytest.approx(1.0, abs=1e-5)
+
+
+@pytest.mark.parametrize("status", sorted(CLOSED_STATUSES))
+def test_both_spellings_and_every_word_for_closed_are_known(index: Path, tmp_path: Path, status: str) -> None:
+    (ticket,) = read_recent(
+        write_recent(tmp_path, record("T-1", status=status)), DecidedAssistant(index, FakeEmbedder())
+    )
+    assert not ticket.is_open
+
+
+def test_docs_name_every_status_of_a_closed_ticket() -> None:
+    page = (Path(__file__).parent.parent / "docs" / "triage.md").read_text("utf-8")
+    told = page.partition("Any `status` but ")[2].partition(" is open")[0]
+    assert set(told.replace(" or ", ", ").replace("\n", " ").replace(",", " ").split()) == CLOSED_STATUSES
 
 
 @pytest.mark.parametrize(

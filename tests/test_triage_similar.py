@@ -112,6 +112,26 @@ def test_many_tickets_of_one_account_count_once() -> None:
     assert find_burst(OWN, set(), burst_of(1, 2, 3, 4, 5, 6, account="acme"), NOW_S) is None
 
 
+def test_tickets_of_this_tickets_own_account_add_nothing() -> None:
+    others = [*burst_of(1, 2, account="acme"), ticket("B", 0.9, account="b"), ticket("C", 0.9, account="c")]
+    assert find_burst(OWN, set(), others, NOW_S, account="acme") is None
+    found = find_burst(OWN, set(), others, NOW_S, account="d")
+    assert found is not None
+    assert found.count == 4
+
+
+def test_accounts_that_report_day_after_day_are_usual_each_time() -> None:
+    steady = [
+        ticket(f"{name}{number}", 0.9, number * 2 * HOUR_S + 60, account=name)
+        for name in "ABCD"
+        for number in range(13 * 12)
+    ]
+    assert find_burst(OWN, set(), steady, NOW_S) is None
+    found = find_burst(OWN, set(), [*steady, *burst_of(*[60.0 * n for n in range(1, 9)])], NOW_S)
+    assert found is not None
+    assert found.expected == pytest.approx(4.0, abs=0.1)
+
+
 def test_what_is_usual_is_no_incident() -> None:
     steady = burst_of(*[HOUR_S * hour / 2 + 60 for hour in range(96)])
     assert find_burst(OWN, set(), steady, NOW_S) is None

@@ -10,7 +10,16 @@ from typing import Any
 
 from service.connectors import reading, signatures
 from service.connectors.calling import api_url, clip, post_to_operator
-from service.connectors.contract import Connector, ConnectorConfig, Event, EventKind, Inbound, Note, Outbound
+from service.connectors.contract import (
+    Connector,
+    ConnectorConfig,
+    Event,
+    EventKind,
+    Inbound,
+    Note,
+    Outbound,
+    SecretForm,
+)
 from service.connectors.generic import note_payload
 from service.connectors.marking import note_message_id
 from service.connectors.markup import to_slack
@@ -18,6 +27,7 @@ from service.connectors.reading import text_at
 from service.notes import escape
 
 _MAX_ALERTS = 50
+"""Only this many are described; all of a group are looked at, for the one that fires may be the last."""
 _MAX_MESSAGE_CHARS = 20_000
 _TEXTS = ("summary", "description", "message")
 
@@ -31,6 +41,7 @@ class Alertmanager(Connector):
         "format": "slack (default; also Mattermost and Rocket.Chat), teams (a Workflows webhook) or json (our own)",
     }
     required = ("secrets", "base_url")
+    secret_form = SecretForm.SIGNING_OR_TOKEN
 
     def verify(self, inbound: Inbound, config: ConnectorConfig) -> None:
         reading.require_content_type(inbound, reading.JSON_TYPE)
@@ -43,14 +54,14 @@ class Alertmanager(Connector):
         group = text_at(body, "groupKey")
         if not group:
             raise reading.malformed("`groupKey` is missing")
-        alerts = reading.objects_at(body, "alerts")[:_MAX_ALERTS]
+        alerts = [alert for alert in reading.list_at(body, "alerts") if isinstance(alert, dict)]
         firing = [alert for alert in alerts if text_at(alert, "status") == "firing"]
         # A group is sent again and again while it fires: the same alerts with the same starts are the same delivery.
         state = sorted(f"{text_at(alert, 'fingerprint')} {text_at(alert, 'startsAt')}" for alert in firing)
         delivery = f"sha256-{reading.digest(group.encode(), *(line.encode() for line in state))}"
         subject_id = reading.digest(group.encode())[:32]
         if not firing:
-            return reading.ignored(delivery, "nothing in the group is firing", subject_id)
+            return reading.ignored(delivery, "nothing in the group is firing", subject_id, status="resolved")
         labels = reading.labels_at(body, "commonLabels") or reading.labels_at(firing[0], "labels")
         notes = reading.labels_at(body, "commonAnnotations") or reading.labels_at(firing[0], "annotations")
         return Event(
@@ -58,7 +69,7 @@ class Alertmanager(Connector):
             delivery,
             subject_id=subject_id,
             title=labels.get("alertname", "") or notes.get("summary", ""),
-            text=_describe(firing),
+            text=_describe(firing[:_MAX_ALERTS]),
             fields=reading.present(
                 action="firing",
                 severity=labels.get("severity", ""),

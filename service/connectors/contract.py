@@ -8,6 +8,7 @@ What intake does with an `Event`:
 - `immediate` is not None, whatever the kind: the HTTP answer is 200 with that body; else 202 with intake's own.
 - the connector `answers_in_response` and the kind is QUESTION: the HTTP answer is 200 with `render_immediate(...)`.
 - the scope of the search is `event.audience`, and `note.public = is_public_reply(event, config)`.
+- the kind is IGNORED: `fields["status"]`, where there is one, is the ticket's status now.
 - `replay_key` was seen under another `delivery_id`: the delivery is a replay.
 """
 
@@ -82,7 +83,7 @@ class EventKind(StrEnum):
     HANDSHAKE = "handshake"
     """The vendor checks the address: answer `immediate` and do nothing else."""
     IGNORED = "ignored"
-    """Authentic and of no interest, such as our own note coming back: acknowledge and do nothing."""
+    """Authentic and of no interest, such as our own note coming back: acknowledge, and write nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,8 +96,9 @@ class Event:
         title, text: what to search for; plain text.
         fields: what else the vendor said that triage may use. Names that mean the same everywhere: `action` (created,
             commented, updated, triggered ...), `product`, `component`, `category`, `priority`, `severity`, `status`,
-            `channel` (strings); `tags` (list of strings); `labels` (string to string); `runbook_url`; `private`
-            (whether the words came from an internal comment); `ignored` (why the kind is IGNORED).
+            `channel` (strings); `account` (who asked, from `reading.opaque`); `tags` (list of strings); `labels`
+            (string to string); `runbook_url`; `private` (whether the words came from an internal comment); `ignored`
+            (why the kind is IGNORED).
         url: where a person sees it; empty if unknown.
         reply: what `render` needs to find the way back (a response address, thread, account), vendor-specific.
         audience: who reads the answer, and so which articles may be in it: internal unless the place is public, or
@@ -199,6 +201,19 @@ class ConnectorConfig:
     public_replies: bool = False
 
 
+class SecretForm(StrEnum):
+    """What a connector's `secrets` may be; checked when they are loaded (`service.connectors.registry`)."""
+
+    TEXT = "text"
+    """Whatever the vendor gave out."""
+    SIGNING = "signing"
+    """`whsec_` and base64: requests are signed as Standard Webhooks."""
+    SIGNING_OR_TOKEN = "signing-or-token"  # noqa: S105 -- the name of a form
+    """A signing secret, or any other text, which is then a token that travels with the request."""
+    BASE64 = "base64"
+    """The key itself, in base64."""
+
+
 class Connector(Protocol):
     """One vendor. All methods are pure. A vendor's class inherits what stands here with a value."""
 
@@ -212,6 +227,8 @@ class Connector(Protocol):
     """Names of the `options` it knows, with their meaning."""
     required: Sequence[str]
     """What must be configured: `secrets`, `base_url`, `token` or the name of an option."""
+    secret_form: SecretForm = SecretForm.TEXT
+    """What the secrets may be."""
 
     def verify(self, inbound: Inbound, config: ConnectorConfig) -> None:
         """Raises Rejected unless the request is authentic, fresh and of the right content type."""

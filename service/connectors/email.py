@@ -22,6 +22,7 @@ from service.connectors.contract import (
     Inbound,
     Note,
     Outbound,
+    SecretForm,
     is_public_reply,
 )
 from service.connectors.mail_text import header, new_text, parse_mail
@@ -47,6 +48,7 @@ class Email(Connector):
         "team_address": "address of the support team, which gets the internal notes",
     }
     required = ("secrets", "base_url", "from_address", "team_address")
+    secret_form = SecretForm.SIGNING_OR_TOKEN
 
     def verify(self, inbound: Inbound, config: ConnectorConfig) -> None:
         reading.require_content_type(inbound, MAIL_TYPE)
@@ -72,7 +74,11 @@ class Email(Connector):
             subject_id=earlier[0] if earlier else delivery,
             title=title,
             text=text,
-            fields={"action": "commented" if earlier else "created", "channel": "email"},
+            fields=reading.present(
+                action="commented" if earlier else "created",
+                channel="email",
+                account=reading.opaque(_address(header(message, "From")).lower()),
+            ),
             reply={
                 "to": requester if config.public_replies else "",
                 "message_id": message_id,

@@ -19,6 +19,7 @@ from service.connectors.contract import (
     Inbound,
     Note,
     Outbound,
+    SecretForm,
     is_public_reply,
 )
 from service.connectors.marking import is_own_note, note_marker, note_message_id
@@ -43,6 +44,7 @@ class Generic(Connector):
     answer_within_s = 15.0
     options: Mapping[str, str] = {"callback_url": "address that the note is posted to"}
     required = ("secrets", "callback_url")
+    secret_form = SecretForm.SIGNING_OR_TOKEN
 
     def verify(self, inbound: Inbound, config: ConnectorConfig) -> None:
         reading.require_content_type(inbound, reading.JSON_TYPE)
@@ -79,6 +81,7 @@ class Generic(Connector):
                 tags=reading.texts_at(data, "tags"),
                 labels=reading.labels_at(data, "labels"),
                 private=private,
+                account=reading.opaque(text_at(data, "account")),
                 **{name: text_at(data, name) for name in _COPIED_FIELDS},
             ),
             url=reading.web_address(text_at(data, "url")),

@@ -66,7 +66,7 @@ class GitHub(Connector):
         subject_id = f"{repository}#{number}"
         is_private = reading.flag_at(body, "repository", "private") is True
         if why := self._why_ignored(body, is_private, config):
-            return reading.ignored(delivery, why, subject_id, replay_key)
+            return reading.ignored(delivery, why, subject_id, replay_key, text_at(issue, "state"))
         said = comment or issue
         return Event(
             EventKind.TICKET,
@@ -79,6 +79,7 @@ class GitHub(Connector):
                 status=text_at(issue, "state"),
                 tags=[name for label in reading.objects_at(issue, "labels") if (name := text_at(label, "name"))],
                 component=repository,
+                account=reading.opaque(text_at(issue, "user", "id")),
             ),
             url=reading.web_address(text_at(said, "html_url")),
             reply={
@@ -130,5 +131,5 @@ class GitHub(Connector):
         if comment and (why := reading.why_no_comments(config)):
             return why
         if comment and text_at(comment, "author_association") in _STAFF:
-            return "a comment by staff"
+            return reading.BY_STAFF
         return ""

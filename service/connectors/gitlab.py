@@ -20,6 +20,7 @@ from service.connectors.contract import (
     Inbound,
     Note,
     Outbound,
+    SecretForm,
     is_public_reply,
 )
 from service.connectors.marking import forge_note, note_marker, why_own
@@ -38,11 +39,12 @@ class GitLab(Connector):
     answer_within_s = 10.0
     options: Mapping[str, str] = {
         "author_id": "numeric id of the user whose token writes the notes; what that user writes is ignored",
-        "answer_comments": "yes: later comments get a note too, not only new issues",
+        "answer_comments": "yes: later comments by the issue's author get a note too, not only new issues",
         "internal_notes": "yes: notes are internal (read by members from the Reporter role up) and may hold internal "
         "articles",
     }
     required = ("secrets", "token")
+    secret_form = SecretForm.SIGNING_OR_TOKEN
 
     def verify(self, inbound: Inbound, config: ConnectorConfig) -> None:
         reading.require_content_type(inbound, reading.JSON_TYPE)
@@ -67,7 +69,7 @@ class GitLab(Connector):
         subject_id = f"{project}#{number}"
         is_public_place = text_at(body, "project", "visibility_level") not in {"0", "10"}
         if why := self._why_ignored(body, is_public_place, config):
-            return reading.ignored(delivery, why, subject_id, replay_key)
+            return reading.ignored(delivery, why, subject_id, replay_key, text_at(issue, "state"))
         hidden = [reading.flag_at(issue, "confidential"), reading.flag_at(said, "internal")]
         return Event(
             EventKind.TICKET,
@@ -82,6 +84,7 @@ class GitLab(Connector):
                 tags=[name for label in reading.objects_at(issue, "labels") if (name := text_at(label, "title"))],
                 component=text_at(body, "project", "path_with_namespace"),
                 private=True in hidden,
+                account=_account(body, issue),
             ),
             url=reading.web_address(text_at(said, "url")),
             reply={"project": project, "number": number, "public_place": is_public_place},
@@ -125,4 +128,13 @@ class GitLab(Connector):
             return "the project is public; neither public replies nor internal notes are on"
         if is_comment and (why := reading.why_no_comments(config)):
             return why
+        author = text_at(said, "author_id")
+        if is_comment and (not author or author != text_at(body, "issue", "author_id")):
+            return reading.BY_STAFF
         return ""
+
+
+def _account(body: Mapping[str, Any], issue: Mapping[str, Any]) -> str:
+    """The author of the issue; nobody where that is GitLab's bot, which opens what comes to Service Desk by mail."""
+    is_bot = text_at(body, "user", "username").startswith("support-bot")
+    return "" if is_bot else reading.opaque(text_at(issue, "author_id"))

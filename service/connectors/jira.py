@@ -41,7 +41,7 @@ class Jira(Connector):
     answer_within_s = 10.0
     options: Mapping[str, str] = {
         "author_id": "accountId of the user whose token writes the notes; what that user writes is ignored",
-        "answer_comments": "yes: later public comments get a note too, not only new requests",
+        "answer_comments": "yes: requesters' later public comments get a note too, not only new requests",
         "projects": "comma-separated project keys; other projects are ignored; empty for all",
         "api": "servicedesk (default) or platform: which REST interface the comment is written with",
     }
@@ -59,9 +59,9 @@ class Jira(Connector):
         delivery = reading.delivery_id(inbound.headers.get("x-atlassian-webhook-identifier", ""), inbound.body)
         replay_key = reading.digest(inbound.body)
         key = reading.required_id(body, "issue", "key", pattern=_KEY)
-        if why := self._why_ignored(kind, body, key, config):
-            return reading.ignored(delivery, why, key, replay_key)
         fields = reading.object_at(body, "issue", "fields")
+        if why := self._why_ignored(kind, body, key, config):
+            return reading.ignored(delivery, why, key, replay_key, _status(fields))
         is_comment = kind == _COMMENTED
         return Event(
             EventKind.TICKET,
@@ -72,10 +72,11 @@ class Jira(Connector):
             fields=reading.present(
                 action="commented" if is_comment else "created",
                 priority=text_at(fields, "priority", "name").lower(),
-                status=text_at(fields, "status", "name").lower(),
+                status=_status(fields),
                 category=text_at(fields, "issuetype", "name"),
                 component=_first_name(fields, "components"),
                 tags=reading.texts_at(fields, "labels"),
+                account=reading.opaque(text_at(fields, "reporter", "accountId")),
             ),
             url=api_url(config, f"/browse/{key}") if config.base_url else "",
             audience=reading.reply_audience(config, is_public=True),
@@ -125,7 +126,7 @@ class Jira(Connector):
             return "an internal comment"
         if text_at(body, "comment", "author", "accountType") == "app":
             return "a comment by an app"
-        return ""
+        return "" if _is_by_requester(body) else reading.BY_STAFF
 
 
 def _uses_platform_api(config: ConnectorConfig) -> bool:
@@ -139,6 +140,19 @@ def _is_service_project(body: Mapping[str, Any], config: ConnectorConfig) -> boo
     """
     kind = text_at(body, "issue", "fields", "project", "projectTypeKey")
     return kind == "service_desk" or (not kind and not _uses_platform_api(config))
+
+
+def _status(fields: Mapping[str, Any]) -> str:
+    """`done` for every status of that category, since each project names its own."""
+    is_done = text_at(fields, "status", "statusCategory", "key") == "done"
+    return "done" if is_done else text_at(fields, "status", "name").lower()
+
+
+def _is_by_requester(body: Mapping[str, Any]) -> bool:
+    """Whether the comment is the reporter's, or that of a customer who has no other role in Jira."""
+    author = text_at(body, "comment", "author", "accountId")
+    is_reporter = author != "" and author == text_at(body, "issue", "fields", "reporter", "accountId")
+    return is_reporter or text_at(body, "comment", "author", "accountType") == "customer"
 
 
 def _rich_text(data: Mapping[str, Any], *path: str) -> str:

@@ -17,6 +17,8 @@ from markdown_it.tree import SyntaxTreeNode
 
 _ZERO_WIDTH = "\u200b"
 _MENTION = re.compile(r"(?<![\w`])([@#!%~&$])(?=[\w\"])")
+_REFERENCE = re.compile(r"(?<=[\w.-])([#!%~&$])(?=\d)|\b(G[HL]-)(?=\d)", re.IGNORECASE)
+"""`owner/name#12` and what else a forge takes for an issue, a change or a milestone of another project; `GH-7`."""
 _COMMAND = re.compile(r"^([ \t>]*)/(?=[a-z])", re.MULTILINE)
 
 
@@ -65,9 +67,10 @@ def to_adf(markdown: str, last_line: str) -> dict[str, Any]:
 
 
 def to_quiet_markdown(markdown: str) -> str:
-    """Markdown for a forge: nobody is mentioned, no issue is linked to, and no line is a quick action.
+    """Markdown for a forge: nobody is mentioned, no issue is referred to by number, and no line is a quick action.
 
-    An invisible character parts the sign from the word. Code is left alone, where forges look for neither.
+    An invisible character parts the sign from the word. Code is left alone, where forges look for neither, and so are
+    addresses: a link to an issue stays one.
     """
     lines = []
     fence = ""
@@ -81,7 +84,9 @@ def to_quiet_markdown(markdown: str) -> str:
 
 def _quiet(line: str) -> str:
     parts = re.split(r"(`+[^`]*`+|\]\(<[^<>]*>\)|https?://[^\s<>)]+)", line)
-    parts[::2] = [_MENTION.sub(rf"\1{_ZERO_WIDTH}", part) for part in parts[::2]]
+    parts[::2] = [
+        _REFERENCE.sub(rf"\g<0>{_ZERO_WIDTH}", _MENTION.sub(rf"\1{_ZERO_WIDTH}", part)) for part in parts[::2]
+    ]
     return _COMMAND.sub(rf"\1{_ZERO_WIDTH}/", "".join(parts))
 
 
@@ -161,7 +166,8 @@ def _quote_lines(text: str) -> str:
     return "\n".join(f"> {line}".rstrip() for line in text.split("\n"))
 
 
-def _escape_slack(text: str) -> str:
+def escape_slack(text: str) -> str:
+    """Plain text in which Slack reads no mention and no link."""
     return html.escape(text, quote=False)
 
 
@@ -170,13 +176,13 @@ def _escape_jira(text: str) -> str:
 
 
 _SLACK = _Dialect(
-    escape=_escape_slack,
+    escape=escape_slack,
     strong=lambda text: f"*{text}*",
     emphasis=lambda text: f"_{text}_",
-    code=lambda text: f"`{_escape_slack(text)}`",
-    link=lambda text, url: f"<{_escape_slack(url).replace('|', '%7C')}|{text.replace('|', '¦') or 'link'}>",
+    code=lambda text: f"`{escape_slack(text)}`",
+    link=lambda text, url: f"<{escape_slack(url).replace('|', '%7C')}|{text.replace('|', '¦') or 'link'}>",
     quote=_quote_lines,
-    fence=lambda text: f"```\n{_escape_slack(text)}\n```",
+    fence=lambda text: f"```\n{escape_slack(text)}\n```",
     bullet="•",
     indent=False,
 )

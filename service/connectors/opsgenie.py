@@ -10,7 +10,16 @@ from collections.abc import Mapping, Sequence
 
 from service.connectors import reading, signatures
 from service.connectors.calling import api_url, authorization
-from service.connectors.contract import Connector, ConnectorConfig, Event, EventKind, Inbound, Note, Outbound
+from service.connectors.contract import (
+    Connector,
+    ConnectorConfig,
+    Event,
+    EventKind,
+    Inbound,
+    Note,
+    Outbound,
+    SecretForm,
+)
 from service.connectors.marking import note_marker, plain_note
 from service.connectors.reading import text_at
 
@@ -21,6 +30,7 @@ _OTHERS = frozenset(
         "UpdateMessage", "UpdateDescription", "UpdatePriority", "AddDetails", "RemoveDetails", "CustomAction",
     }
 )  # fmt: skip
+_STATUSES = {"Close": "closed", "Delete": "closed"}
 _MAX_NOTE_CHARS = 24_000
 
 
@@ -31,6 +41,7 @@ class Opsgenie(Connector):
     answer_within_s = 10.0
     options: Mapping[str, str] = {}
     required = ("secrets", "token")
+    secret_form = SecretForm.SIGNING_OR_TOKEN
 
     def verify(self, inbound: Inbound, config: ConnectorConfig) -> None:
         reading.require_content_type(inbound, reading.JSON_TYPE)
@@ -46,7 +57,7 @@ class Opsgenie(Connector):
         given = inbound.headers.get("webhook-id", "")
         delivery = reading.delivery_id(given or f"{alert_id}-{action}-{text_at(alert, 'updatedAt')}", inbound.body)
         if action != "Create":
-            return reading.ignored(delivery, "not a new alert", alert_id)
+            return reading.ignored(delivery, "not a new alert", alert_id, status=_STATUSES.get(action, ""))
         details = reading.labels_at(alert, "details")
         return Event(
             EventKind.ALERT,

@@ -40,7 +40,9 @@ class PagerDuty(Connector):
             raise reading.unknown_event("only incident events are taken; subscribe the webhook to no others")
         incident = reading.object_at(event, "data")
         if kind not in _FIRING:
-            return reading.ignored(delivery, "not a firing incident")
+            status = text_at(incident, "status")
+            subject_id = text_at(incident, "id") if status else ""  # of a note or a responder it is not the incident's
+            return reading.ignored(delivery, "not a firing incident", subject_id, status=status)
         incident_id = reading.required_id(incident, "id", pattern=r"[A-Z0-9]{1,40}")
         service = text_at(incident, "service", "summary")
         return Event(

@@ -15,6 +15,8 @@ JSON_TYPE = "application/json"
 MAX_TEXT_CHARS = 20_000
 """Longer texts are cut: the symptom stands at the beginning, the rest is attachments and logs."""
 MAX_ID_CHARS = 200
+BY_STAFF = "a comment by staff"
+"""Why a comment is ignored that is not the requester's: nobody answers the help desk's own words."""
 _MAX_ITEMS = 50
 _ID = re.compile(r"[\x21-\x7e]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
@@ -116,6 +118,11 @@ def digest(*parts: bytes) -> str:
     return whole.hexdigest()
 
 
+def opaque(name: str) -> str:
+    """A short digest of an id, an address or a name: enough to see that two are equal. Empty for nothing."""
+    return digest(name.encode())[:24] if name else ""
+
+
 def clean_text(text: str) -> str:
     """`text` of limited length, with plain newlines and without characters that no database takes."""
     plain = text[: 2 * MAX_TEXT_CHARS].replace("\r\n", "\n").replace("\r", "\n")
@@ -142,9 +149,10 @@ def why_no_comments(config: ConnectorConfig) -> str:
     return "" if is_on(config, "answer_comments") else "comments are not answered (option answer_comments)"
 
 
-def ignored(delivery: str, why: str, subject_id: str = "", replay_key: str = "") -> Event:
-    """An authentic delivery of no interest."""
-    return Event(EventKind.IGNORED, delivery, subject_id=subject_id, fields={"ignored": why}, replay_key=replay_key)
+def ignored(delivery: str, why: str, subject_id: str = "", replay_key: str = "", status: str = "") -> Event:
+    """An authentic delivery of no interest, but for the `status` that the ticket has now."""
+    fields = present(ignored=why, status=status)
+    return Event(EventKind.IGNORED, delivery, subject_id=subject_id, fields=fields, replay_key=replay_key)
 
 
 def malformed(detail: str) -> Rejected:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from indexer.errors import SettingsError
 from service.connectors.alertmanager import Alertmanager
-from service.connectors.contract import Connector, ConnectorConfig
+from service.connectors.contract import Connector, ConnectorConfig, SecretForm
 from service.connectors.email import Email
 from service.connectors.generic import Generic
 from service.connectors.github import GitHub
@@ -13,6 +13,7 @@ from service.connectors.jira import Jira
 from service.connectors.opsgenie import Opsgenie
 from service.connectors.pagerduty import PagerDuty
 from service.connectors.servicenow import ServiceNow
+from service.connectors.signatures import SIGNING_PREFIX, is_key
 from service.connectors.slack import Slack
 from service.connectors.teams import Teams
 from service.connectors.zendesk import Zendesk
@@ -40,7 +41,8 @@ def check_config(name: str, config: ConnectorConfig) -> None:
     """Finds at load what would fail at the first delivery.
 
     Raises:
-        SettingsError: no such connector, an unknown option, or something required is not set.
+        SettingsError: no such connector, an unknown option, something required is not set, or a secret that cannot be
+            one; the message does not hold it.
     """
     connector = CONNECTORS.get(name)
     if connector is None:
@@ -53,6 +55,34 @@ def check_config(name: str, config: ConnectorConfig) -> None:
         is_set = any(config.secrets) if field == "secrets" else _value(config, field)
         if not is_set:
             raise SettingsError(f"connector {name}: {field} is not set (docs/connectors.md)")
+    for secret in config.secrets:
+        if why := _why_no_secret(secret, connector.secret_form):
+            raise SettingsError(f"connector {name}: {why}")
+    if config.token.startswith(SIGNING_PREFIX) and not is_key(config.token):
+        raise SettingsError(f"connector {name}: the token {_NO_SIGNING_SECRET}")
+
+
+_NO_SIGNING_SECRET = (
+    f"begins with {SIGNING_PREFIX}, but no base64 follows: copy it whole, or make one with "
+    f'`echo "{SIGNING_PREFIX}$(openssl rand -base64 32)"`'
+)
+
+
+def _why_no_secret(secret: str, form: SecretForm) -> str:
+    """Why no request could be verified with `secret`, and what to do; empty if one can."""
+    signs = secret.startswith(SIGNING_PREFIX)
+    match form:
+        case SecretForm.TEXT:
+            return ""
+        case SecretForm.BASE64:
+            return "" if is_key(secret) else "a secret is not base64 text: copy the security token whole"
+        case SecretForm.SIGNING if not signs:
+            return (
+                f"a secret does not begin with {SIGNING_PREFIX}, and the requests are signed: make one with "
+                f'`echo "{SIGNING_PREFIX}$(openssl rand -base64 32)"` and give it to the tool too'
+            )
+        case _:
+            return f"a secret {_NO_SIGNING_SECRET}" if signs and not is_key(secret) else ""
 
 
 def _value(config: ConnectorConfig, field: str) -> str:

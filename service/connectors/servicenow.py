@@ -19,6 +19,7 @@ from service.connectors.contract import (
     Inbound,
     Note,
     Outbound,
+    SecretForm,
     is_public_reply,
 )
 from service.connectors.marking import note_marker, plain_note, why_own
@@ -41,6 +42,7 @@ class ServiceNow(Connector):
         "tables": "comma-separated tables that are taken; default: incident",
     }
     required = ("secrets", "base_url", "token")
+    secret_form = SecretForm.SIGNING
 
     def verify(self, inbound: Inbound, config: ConnectorConfig) -> None:
         reading.require_content_type(inbound, reading.JSON_TYPE)
@@ -57,7 +59,7 @@ class ServiceNow(Connector):
         delivery = reading.delivery_id(inbound.headers.get("webhook-id", ""), inbound.body)
         comment = any_to_text(text_at(record, "comment"))
         if why := self._why_ignored(record, table, comment, action, config):
-            return reading.ignored(delivery, why, sys_id)
+            return reading.ignored(delivery, why, sys_id, status=text_at(record, "state"))
         description = any_to_text(text_at(record, "description"))
         return Event(
             EventKind.TICKET,
@@ -69,6 +71,7 @@ class ServiceNow(Connector):
                 action=action,
                 component=text_at(record, "cmdb_ci") or text_at(record, "subcategory"),
                 channel=text_at(record, "contact_type"),
+                account=reading.opaque(text_at(record, "caller")),
                 **{name: text_at(record, source) for name, source in _FIELDS.items()},
             ),
             url=api_url(config, f"/nav_to.do?uri={table}.do%3Fsys_id%3D{sys_id}") if config.base_url else "",
@@ -98,4 +101,14 @@ class ServiceNow(Connector):
             return "a table that is not in the option tables"
         if why := why_own(config, {text_at(record, "updated_by")}, comment):
             return why
-        return reading.why_no_comments(config) if action == "commented" else ""
+        if action != "commented":
+            return ""
+        if why := reading.why_no_comments(config):
+            return why
+        match reading.flag_at(record, "by_requester"):
+            case True:
+                return ""
+            case False:
+                return reading.BY_STAFF
+            case None:
+                return "the business rule does not say who commented: replace it by the one of this version"

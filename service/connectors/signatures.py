@@ -8,7 +8,6 @@ is a bearer token, so a signing secret is never accepted as a token that travels
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 import hmac
 from collections.abc import Iterable, Sequence
@@ -34,6 +33,14 @@ def sign_standard_webhooks(secret: str, message_id: str, timestamp_s: int, body:
     key = base64.b64decode(secret.removeprefix(SIGNING_PREFIX), validate=True)
     content = b".".join([message_id.encode(), str(timestamp_s).encode(), body])
     return "v1," + base64.b64encode(_digest(key, content)).decode()
+
+
+def is_key(secret: str) -> bool:
+    """Whether `secret` is base64 of a key, with or without `whsec_` before it."""
+    try:
+        return bool(base64.b64decode(secret.removeprefix(SIGNING_PREFIX), validate=True))
+    except ValueError:
+        return False
 
 
 def verify_standard_webhooks(inbound: Inbound, secrets: Sequence[str]) -> None:
@@ -173,15 +180,10 @@ def _bearer_secrets(secrets: Sequence[str]) -> list[str]:
 
 
 def _decoded_keys(secrets: Sequence[str], what: str) -> list[bytes]:
-    keys = []
-    for secret in secrets:
-        try:
-            keys.append(base64.b64decode(secret.removeprefix(SIGNING_PREFIX), validate=True))
-        except (binascii.Error, ValueError):
-            continue
-    if not any(keys):
+    usable = [secret for secret in secrets if is_key(secret)]
+    if not usable:
         raise _bad(f"none of the configured secrets can be used: {what} is base64 text")
-    return [key for key in keys if key]
+    return [base64.b64decode(secret.removeprefix(SIGNING_PREFIX)) for secret in usable]
 
 
 def _header(inbound: Inbound, name: str) -> str:

@@ -16,7 +16,7 @@ from service.connectors import reading, signatures
 from service.connectors.calling import api_url, authorization, clip
 from service.connectors.contract import Connector, ConnectorConfig, Event, EventKind, Inbound, Note, Outbound
 from service.connectors.marking import note_marker
-from service.connectors.markup import to_slack
+from service.connectors.markup import escape_slack, to_slack
 from service.connectors.plain_text import slack_to_text
 from service.connectors.reading import text_at
 
@@ -57,9 +57,9 @@ class Slack(Connector):
 
     def render(self, note: Note, event: Event, config: ConnectorConfig) -> Sequence[Outbound]:
         message: dict[str, Any] = {
-            "text": to_slack(note.summary),
+            "text": escape_slack(note.summary),
             "blocks": [
-                {"type": "section", "text": {"type": "mrkdwn", "text": part}}
+                {"type": "section", "text": {"type": "mrkdwn", "text": part, "verbatim": True}}
                 for part in _sections(to_slack(note.markdown))
             ],
         }
@@ -68,6 +68,7 @@ class Slack(Connector):
             return [Outbound("POST", response_url, {"response_type": shown, "replace_original": False, **message})]
         marker = note_marker(event)
         channel, thread = event.reply["channel"], event.reply["thread"]
+        since = event.reply.get("since", thread)  # an earlier version stored none
         return [
             Outbound(
                 "POST",
@@ -83,7 +84,7 @@ class Slack(Connector):
                 authorization(config, "Bearer"),
                 lookup_url=api_url(
                     config,
-                    f"/conversations.replies?channel={quote(channel)}&ts={quote(thread)}"
+                    f"/conversations.replies?channel={quote(channel)}&ts={quote(thread)}&oldest={quote(since)}"
                     "&include_all_metadata=true&limit=100",
                     _API,
                 ),
@@ -122,7 +123,7 @@ def _parse_event(body: Mapping[str, Any], config: ConnectorConfig) -> Event:
         subject_id=f"{channel}:{thread}",
         text=text,
         fields={"action": "mentioned"},
-        reply={"channel": channel, "thread": thread},
+        reply={"channel": channel, "thread": thread, "since": stamp},
         audience=_audience(teams, config, seen_by_others=is_shared),
         immediate={},
     )

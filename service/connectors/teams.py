@@ -12,7 +12,16 @@ from typing import Any
 from indexer.metadata import Audience
 from service.connectors import reading, signatures
 from service.connectors.calling import clip
-from service.connectors.contract import Connector, ConnectorConfig, Event, EventKind, Inbound, Note, Outbound
+from service.connectors.contract import (
+    Connector,
+    ConnectorConfig,
+    Event,
+    EventKind,
+    Inbound,
+    Note,
+    Outbound,
+    SecretForm,
+)
 from service.connectors.plain_text import html_to_text
 from service.connectors.reading import text_at
 
@@ -30,6 +39,7 @@ class Teams(Connector):
         "internal_tenant": "id of the tenant whose channels, guests included, may see internal articles",
     }
     required = ("secrets",)
+    secret_form = SecretForm.BASE64
 
     def verify(self, inbound: Inbound, config: ConnectorConfig) -> None:
         reading.require_content_type(inbound, reading.JSON_TYPE)

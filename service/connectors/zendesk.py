@@ -30,6 +30,7 @@ from service.connectors.reading import text_at
 _EVENT_PREFIX = "zen:event-type:ticket."
 _CREATED = frozenset({f"{_EVENT_PREFIX}created", "ticket.created"})
 _COMMENTED = frozenset({f"{_EVENT_PREFIX}comment_added", "ticket.comment_added"})
+_STATUS_CHANGED = f"{_EVENT_PREFIX}status_changed"
 _MAX_COMMENT_CHARS = 60_000
 
 
@@ -62,7 +63,7 @@ class Zendesk(Connector):
         ticket_id = reading.required_id(ticket, "id", pattern=r"\d{1,20}")
         comment = reading.object_at(body, "event", "comment") or reading.object_at(body, "comment")
         if why := self._why_ignored(kind, ticket, comment, config):
-            return reading.ignored(delivery, why, ticket_id, replay_key)
+            return reading.ignored(delivery, why, ticket_id, replay_key, _status(kind, body, ticket))
         is_comment = kind in _COMMENTED
         is_public = reading.flag_at(comment if is_comment else ticket, "is_public")
         return Event(
@@ -74,9 +75,10 @@ class Zendesk(Connector):
             fields=reading.present(
                 action="commented" if is_comment else "created",
                 priority=text_at(ticket, "priority").lower(),
-                status=text_at(ticket, "status").lower(),
+                status=_status(kind, body, ticket),
                 category=text_at(ticket, "type").lower(),
                 channel=text_at(ticket, "via", "channel"),
+                account=reading.opaque(text_at(ticket, "requester_id")),
                 tags=reading.texts_at(ticket, "tags"),
                 private=is_public is False,
             ),
@@ -121,8 +123,13 @@ class Zendesk(Connector):
         if why := reading.why_no_comments(config):
             return why
         if reading.flag_at(comment, "author", "is_staff"):
-            return "a comment by staff"
+            return reading.BY_STAFF
         return ""
+
+
+def _status(kind: str, body: Mapping[str, Any], ticket: Mapping[str, Any]) -> str:
+    changed = text_at(body, "event", "current") if kind == _STATUS_CHANGED else ""
+    return (changed or text_at(ticket, "status")).lower()
 
 
 def _tag(text: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import time
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ class RunningIntake:
         if settings.connectors_file is not None:
             from service.intake.runtime import Intake
 
-            self._intake = Intake(settings, stores.database, self._count)
+            self._intake = Intake(settings, stores.database, os.environ, self._count)
             self._composer = self._intake.composer(lambda: library.assistant if library.is_ready else None)
         self._writes_notes = settings.intake_worker
         self._worker: Worker | None = None
@@ -76,12 +77,15 @@ class RunningIntake:
         logger.info("intake for %s%s", names, "" if self._writes_notes else "; notes are written by `kb intake work`")
 
     async def stop(self) -> None:
-        """End the tasks; notes under way are finished if they take no longer than a few seconds."""
+        """End the tasks; notes under way are finished if they take no longer than a few seconds.
+
+        A task that had failed is logged, by the error's type, and not raised: what is closed after this must be.
+        """
         for task in self._tasks:
             task.cancel()
-        for task in self._tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+        for outcome in await asyncio.gather(*self._tasks, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                logger.error("a task of intake had ended with %s", type(outcome).__name__)
         self._tasks, self._worker = [], None
 
     def wake(self) -> None:

@@ -91,10 +91,15 @@ class AuditTrail:
         with self._database.begin() as connection:
             write_entry(connection, Entry(self._clock(), connector, action, None, request_id, detail))
 
-    def of_job(self, job_id: int) -> list[Entry]:
-        """A job's entries, oldest first."""
+    def of_job(self, job_id: int, since_s: float = 0.0) -> list[Entry]:
+        """A job's entries, oldest first.
+
+        Args:
+            since_s: when the job was received; tables of an earlier version give the number of a purged job anew.
+        """
+        query = select(AUDIT).where(AUDIT.c.job_id == job_id, AUDIT.c.at_s >= since_s).order_by(AUDIT.c.id)
         with self._database.begin() as connection:
-            rows = connection.execute(select(AUDIT).where(AUDIT.c.job_id == job_id).order_by(AUDIT.c.id))
+            rows = connection.execute(query)
             return [_entry(row._mapping) for row in rows]
 
     def latest(self, limit: int = 50, connector: str | None = None) -> list[Entry]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -15,8 +16,10 @@ import typer
 from indexer.errors import SettingsError
 
 if TYPE_CHECKING:
+    from service.database import Database
     from service.intake.jobs import Job
-    from service.intake.runtime import Intake
+    from service.intake.runtime import Intake, IntakeStores
+    from service.settings import Settings
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -50,8 +53,8 @@ def list_jobs(
         states = [JobState(name) for name in state or ("waiting", "working", "dead")]
     except ValueError as error:
         raise SettingsError(f"--state takes {', '.join(JobState)}") from error
-    with _opened(index, settings_file) as intake:
-        jobs = intake.queue.jobs(states, connector, limit)
+    with _stored(index, settings_file) as stores:
+        jobs = stores.queue.jobs(states, connector, limit)
     if as_json:
         _print_json([_described(job) for job in jobs])
     elif not jobs:
@@ -72,9 +75,9 @@ def show_job(
     settings_file: SettingsOption = None,
 ) -> None:
     """Show one note's state and its audit trail."""
-    with _opened(index, settings_file) as intake:
-        job = intake.queue.find(job_id)
-        trail = intake.audit.of_job(job_id)
+    with _stored(index, settings_file) as stores:
+        job = stores.queue.find(job_id)
+        trail = stores.audit.of_job(job_id, job.received_s)
     values = _described(job)
     if text and job.event is not None:
         values["title"], values["text"] = job.event.title, job.event.text
@@ -104,10 +107,12 @@ def replay_jobs(
     settings_file: SettingsOption = None,
 ) -> None:
     """Let dead letters be tried anew, after what stopped them was mended. What was written is not written again."""
-    if not job_ids and not all_of_them:
-        raise SettingsError("name the dead letters to replay, or use --all; `kb intake list --state dead` shows them")
-    with _opened(index, settings_file) as intake:
-        replayed = intake.queue.replay(job_ids or (), connector)
+    if not (job_ids or all_of_them or connector):
+        raise SettingsError(
+            "name the dead letters to replay, or use --all or --connector; `kb intake list --state dead` shows them"
+        )
+    with _stored(index, settings_file) as stores:
+        replayed = stores.queue.replay(job_ids or (), connector)
     missing = sorted(set(job_ids or ()) - set(replayed))
     if as_json:
         _print_json({"replayed": replayed, "not_dead": missing})
@@ -135,16 +140,16 @@ def purge_jobs(
 
     from service.intake.jobs import JobState
 
-    with _opened(index, settings_file) as intake:
+    with _stored(index, settings_file) as stores:
         if not dead:
             if connector:
                 raise SettingsError("--connector goes with --dead; what is old is deleted for all connectors")
-            purged = asdict(intake.purge())
+            purged = asdict(stores.purge())
         else:
-            count = len(intake.queue.jobs([JobState.DEAD], connector))
+            count = len(stores.queue.jobs([JobState.DEAD], connector))
             if count and not yes:
                 typer.confirm(f"Delete {count} dead letters? Their notes will never be written", abort=True)
-            purged = {"dead": intake.queue.purge(JobState.DEAD, connector=connector)}
+            purged = {"dead": stores.queue.purge(JobState.DEAD, connector=connector)}
     if as_json:
         _print_json(purged)
     else:
@@ -235,15 +240,32 @@ async def _work(intake: Intake, *, once: bool) -> int:
 
 
 @contextlib.contextmanager
+def _stored(index: Path | None, settings_file: Path | None) -> Iterator[IntakeStores]:
+    """What intake keeps, without the connectors and their secrets."""
+    from service.intake.runtime import IntakeStores
+
+    with _connected(index, settings_file) as (settings, database):
+        yield IntakeStores(settings, database)
+
+
+@contextlib.contextmanager
 def _opened(index: Path | None, settings_file: Path | None) -> Iterator[Intake]:
-    from service.database import Database
+    """All of intake; the connectors file and every secret that it names must be right."""
     from service.intake.runtime import Intake
+
+    with _connected(index, settings_file) as (settings, database):
+        yield Intake(settings, database, os.environ)
+
+
+@contextlib.contextmanager
+def _connected(index: Path | None, settings_file: Path | None) -> Iterator[tuple[Settings, Database]]:
+    from service.database import Database
     from service.settings import load_settings
 
     settings = load_settings(settings_file, index=index)
     database = Database(settings.state_url)
     try:
-        yield Intake(settings, database)
+        yield settings, database
     finally:
         database.close()
 

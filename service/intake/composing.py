@@ -20,7 +20,7 @@ from service.answers import Answer, Citation, Question, Snippet
 from service.connectors.contract import ConnectorConfig, Event, EventKind, Note
 from service.http.links import article_url, citation_url, links_within
 from service.intake.note import Checklist, Findings, write_chat_answer, write_reply, write_team_note
-from service.intake.recent import RecentTickets
+from service.intake.recent import RecentTickets, account_of
 from service.intake.worker import Composed
 from service.queries import read_question
 from service.rendering import first_steps, links_are_open
@@ -100,7 +100,8 @@ class AssistantComposer:
             signatures = read_question(question).signatures
             fingerprint = assistant.snapshot.manifest.fingerprint
             embedder = hashlib.sha256(repr(fingerprint).encode()).hexdigest()[:32]
-            window = TicketWindow(self._recent.window(connector, signatures, embedder, now_s), event.subject_id, now_s)
+            recent = self._recent.window(connector, signatures, embedder, now_s)
+            window = TicketWindow(recent, event.subject_id, now_s, account_of(connector, event))
             self._recent.remember(connector, event, vector, signatures, embedder, now_s)
         answer = assistant.answer(question, INTERNAL)
         found = triage(assistant, question, INTERNAL, answer=answer, vector=vector, window=window)

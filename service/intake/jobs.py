@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Boolean, Column, Float, Index, Integer, String, Table, Text, UniqueConstraint
 
@@ -39,8 +40,11 @@ JOBS = Table(
     UniqueConstraint("connector", "replay_key"),
     Index("intake_jobs_due", "state", "connector", "due_s"),
     Index("intake_jobs_finished", "state", "finished_s"),
+    sqlite_autoincrement=True,
 )
 """`due_s`: when it may be taken; of a job in work, when its lease ends. `event` and `note` hold the ticket's words."""
+
+Words = TypeVar("Words", Event, Note)
 
 PUBLIC_SUFFIX = "#public"
 """Ends the delivery id of the job that answers the customer, where there is an internal note too."""
@@ -60,8 +64,8 @@ class Job:
     """One note to be written.
 
     Attributes:
-        event: None once it is done.
-        note: what is being written, where some of its calls are made; else None.
+        event: None once it is done, or where this version cannot read it.
+        note: what is being written, where some of its calls are made and it can be read; else None.
         is_public: whether it is a reply to the customer.
         index_version: the index that the note was made from.
         calls_made: keys of the vendor calls that have succeeded.
@@ -132,9 +136,19 @@ def read_job(row: Any) -> Job:
         attempts=row["attempts"],
         lease=row["lease"],
         uncertain=row["uncertain"],
-        event=decode_event(row["event"]) if row["event"] else None,
-        note=decode_note(row["note"]) if row["note"] else None,
+        event=_read(row["event"], decode_event),
+        note=_read(row["note"], decode_note),
         index_version=row["index_version"],
         calls_made=frozenset(json.loads(row["calls_made"])),
         reason=row["reason"],
     )
+
+
+def _read(text: str | None, decode: Callable[[str], Words]) -> Words | None:
+    """What was stored; None if nothing was, or nothing that can be read: one bad row must not stop the others."""
+    if not text:
+        return None
+    try:
+        return decode(text)
+    except (TypeError, ValueError, KeyError):
+        return None

@@ -22,6 +22,7 @@ from service.intake.audit import Action, AuditTrail
 from service.intake.config import Configured
 from service.intake.jobs import PUBLIC_SUFFIX, NewJob
 from service.intake.queue import Queue
+from service.intake.recent import RecentTickets
 
 _MAX_DELIVERY_ID = 300 - len(PUBLIC_SUFFIX)
 
@@ -61,6 +62,7 @@ class Receiver:
         connectors: Mapping[str, Configured],
         queue: Queue,
         audit: AuditTrail,
+        recent: RecentTickets,
         count: Callable[[str, str], None] = lambda connector, outcome: None,
     ) -> None:
         """
@@ -70,6 +72,7 @@ class Receiver:
         self._connectors = connectors
         self._queue = queue
         self._audit = audit
+        self._recent = recent
         self._count = count
 
     def find(self, name: str) -> Configured:
@@ -110,6 +113,7 @@ class Receiver:
                 return Receipt(Status.HANDSHAKE, immediate=event.immediate or {})
             case EventKind.IGNORED:
                 why = str(event.fields.get("ignored", ""))
+                self._recent.update_status(configured.name, event)
                 self._audit.write(configured.name, Action.IGNORED, request_id, why)
                 return Receipt(Status.IGNORED, immediate=event.immediate)
         if not event.delivery_id or len(event.delivery_id) > _MAX_DELIVERY_ID:

@@ -1,8 +1,8 @@
 """Tickets of the last days, for finding duplicates and bursts. No word of them is kept.
 
 A row holds the ticket's id and address at the vendor, when it came, whether it is open, the vector of its text in half
-precision, and a hash of each exact error signature. Titles and texts are not stored. A vector tells roughly what a
-text was about, so rows end after `KB_INTAKE_RECENT_DAYS`, and 0 days keeps none.
+precision, a hash of each exact error signature, and one of who sent it. Titles and texts are not stored. A vector tells
+roughly what a text was about, so rows end after `KB_INTAKE_RECENT_DAYS`, and 0 days keeps none.
 """
 
 from __future__ import annotations
@@ -14,7 +14,21 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Boolean, Column, Float, Index, Integer, LargeBinary, String, Table, Text, delete, insert, select
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Float,
+    Index,
+    Integer,
+    LargeBinary,
+    String,
+    Table,
+    Text,
+    delete,
+    func,
+    insert,
+    select,
+)
 
 from service.connectors.contract import Event
 from service.database import METADATA, Database
@@ -35,13 +49,14 @@ RECENT = Table(
     Column("embedder", String(100), nullable=False),
     Column("vector", LargeBinary, nullable=False),
     Column("signatures", Text, nullable=False),
+    Column("account", String(100)),
     Index("intake_recent_subject", "connector", "subject_id"),
+    sqlite_autoincrement=True,
 )
 
 MAX_COMPARED = 5_000
 """Only this many, the newest, are compared with."""
 
-_CLOSED = frozenset({"solved", "closed", "resolved", "done", "cancelled", "canceled"})
 _OVERLAP = 50
 """Rows below the last seen id that are read again: another process may have committed them late."""
 
@@ -57,6 +72,7 @@ class _Row:
     embedder: str
     vector: Any
     signatures: frozenset[str]
+    account: str | None
 
 
 class RecentTickets:
@@ -84,6 +100,7 @@ class RecentTickets:
         import numpy as np
 
         subject = event.subject_id[:300]
+        account = account_of(connector, event)
         mine = (RECENT.c.connector == connector) & (RECENT.c.subject_id == subject)
         values: dict[str, Any] = {
             "created_s": now_s,
@@ -96,12 +113,30 @@ class RecentTickets:
             if known is not None:
                 kept = ("created_s",) if known["embedder"] != embedder else tuple(values)
                 values |= {name: known[name] for name in kept}
+                account = account or known["account"] or ""
                 connection.execute(delete(RECENT).where(mine))
             connection.execute(
                 insert(RECENT).values(
-                    connector=connector, subject_id=subject, url=event.url, is_open=_is_open(event), **values
+                    connector=connector,
+                    subject_id=subject,
+                    url=event.url,
+                    is_open=_is_open(event),
+                    account=account or None,
+                    **values,
                 )
             )
+
+    def update_status(self, connector: str, event: Event) -> None:
+        """Take over whether the ticket is open, where it is known here and `event` says; nothing else changes."""
+        if self.keep_s <= 0 or not event.subject_id or not event.fields.get("status"):
+            return
+        mine = (RECENT.c.connector == connector) & (RECENT.c.subject_id == event.subject_id[:300])
+        with self._database.begin() as connection:
+            known = connection.execute(select(RECENT).where(mine)).mappings().first()
+            if known is not None and known["is_open"] != _is_open(event):
+                kept = {name: value for name, value in known.items() if name != "id"}
+                connection.execute(delete(RECENT).where(mine))  # a new id, by which other processes see the change
+                connection.execute(insert(RECENT).values({**kept, "is_open": _is_open(event)}))
 
     def window(self, connector: str, signatures: Iterable[str], embedder: str, now_s: float) -> Sequence[RecentTicket]:
         """What is known of the tickets before now, with those of `signatures` that they share."""
@@ -122,6 +157,7 @@ class RecentTickets:
                 signatures=frozenset(by_hash[name] for name in row.signatures & by_hash.keys()),
                 is_open=row.is_open,
                 url=row.url,
+                account=row.account or "",
             )
             for row in rows[:MAX_COMPARED]
         ]
@@ -132,11 +168,17 @@ class RecentTickets:
             return connection.execute(delete(RECENT).where(RECENT.c.created_s < before_s)).rowcount
 
     def _read(self, now_s: float) -> None:
-        """Take up new rows, and drop those that are too old."""
+        """Take up new rows, and drop those that are too old.
+
+        Tables that SQLite made for an earlier version give ids anew when the newest rows are purged; then all are read.
+        """
         import numpy as np
 
-        query = select(RECENT).where(RECENT.c.id > self._seen - _OVERLAP, RECENT.c.created_s >= now_s - self.keep_s)
         with self._database.begin() as connection:
+            newest = connection.execute(select(func.max(RECENT.c.id))).scalar() or 0
+            if newest < self._seen:
+                self._seen = 0
+            query = select(RECENT).where(RECENT.c.id > self._seen - _OVERLAP, RECENT.c.created_s >= now_s - self.keep_s)
             for row in connection.execute(query.order_by(RECENT.c.id)).mappings():
                 vector = np.frombuffer(row["vector"], np.float16).astype(np.float32)
                 hashes = frozenset(json.loads(row["signatures"]))
@@ -149,10 +191,19 @@ class RecentTickets:
             del self._rows[key]
 
 
+def account_of(connector: str, event: Event) -> str:
+    """Who sent a ticket, as `RecentTicket` wants it: one name in one tool, and nothing to read. Empty if unknown."""
+    account = event.fields.get("account")
+    return f"{connector}:{account}"[:100] if account else ""
+
+
 def hash_signature(signature: str) -> str:
     """The stored form of an error signature: enough to see that two are equal, nothing to read."""
     return hashlib.sha256(signature.encode("utf-8", "surrogatepass")).hexdigest()[:24]
 
 
 def _is_open(event: Event) -> bool:
-    return str(event.fields.get("status", "")).strip().casefold() not in _CLOSED
+    """A ticket is open unless the tool says otherwise."""
+    from service.triage_similar import CLOSED_STATUSES
+
+    return str(event.fields.get("status", "")).strip().casefold() not in CLOSED_STATUSES

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -39,28 +38,55 @@ class Purged:
     recent: int
 
 
-class Intake:
+class IntakeStores:
+    """What intake keeps. Knows no connector, so whoever only looks needs none of their secrets."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self.settings = settings
+        self.queue = Queue(database)
+        self.audit = AuditTrail(database)
+        self.recent = RecentTickets(database, settings.intake_recent_days * _DAY_S)
+
+    def purge(self, now_s: float | None = None) -> Purged:
+        """Delete what is older than the settings say. Raises StateUnavailable."""
+        now_s = time.time() if now_s is None else now_s
+        kept_from_s = now_s - self.settings.intake_keep_days * _DAY_S
+        return Purged(
+            self.queue.purge(JobState.DONE, kept_from_s),
+            self.queue.purge(JobState.DEAD, kept_from_s),
+            self.audit.purge(kept_from_s),
+            self.recent.purge(now_s - self.recent.keep_s),
+        )
+
+    async def keep_tidy(self) -> None:
+        """Purge now and every hour, until cancelled."""
+        while True:
+            with contextlib.suppress(KBError):  # the database is away; the worker says so
+                await asyncio.to_thread(self.purge)
+            await asyncio.sleep(_HOUR_S)
+
+
+class Intake(IntakeStores):
     """The stores and the receiver of one service."""
 
     def __init__(
         self,
         settings: Settings,
         database: Database,
+        environment: Mapping[str, str],
         count: Callable[[str, str], None] = lambda connector, outcome: None,
     ) -> None:
         """
         Args:
+            environment: where the connectors' secrets are looked up.
             count: called with a connector's name and what became of a delivery.
 
         Raises:
             SettingsError: see load_connectors.
         """
-        self.settings = settings
-        self.connectors: dict[str, Configured] = load_connectors(settings.connectors_file, os.environ)
-        self.queue = Queue(database)
-        self.audit = AuditTrail(database)
-        self.recent = RecentTickets(database, settings.intake_recent_days * _DAY_S)
-        self.receiver = Receiver(self.connectors, self.queue, self.audit, count)
+        super().__init__(settings, database)
+        self.connectors: dict[str, Configured] = load_connectors(settings.connectors_file, environment)
+        self.receiver = Receiver(self.connectors, self.queue, self.audit, self.recent, count)
 
     def composer(self, assistant: Callable[[], Assistant | None]) -> AssistantComposer:
         """Makes notes with the assistant that is given then."""
@@ -88,21 +114,3 @@ class Intake:
             max_attempts=self.settings.intake_max_attempts,
             on_outcome=on_outcome,
         )
-
-    def purge(self, now_s: float | None = None) -> Purged:
-        """Delete what is older than the settings say. Raises StateUnavailable."""
-        now_s = time.time() if now_s is None else now_s
-        kept_from_s = now_s - self.settings.intake_keep_days * _DAY_S
-        return Purged(
-            self.queue.purge(JobState.DONE, kept_from_s),
-            self.queue.purge(JobState.DEAD, kept_from_s),
-            self.audit.purge(kept_from_s),
-            self.recent.purge(now_s - self.recent.keep_s),
-        )
-
-    async def keep_tidy(self) -> None:
-        """Purge now and every hour, until cancelled."""
-        while True:
-            with contextlib.suppress(KBError):  # the database is away; the worker says so
-                await asyncio.to_thread(self.purge)
-            await asyncio.sleep(_HOUR_S)

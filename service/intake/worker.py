@@ -69,11 +69,18 @@ class _Lane:
 
     Attributes:
         busy: jobs being worked on.
-        open_s: when the next job may begin, on the monotonic clock.
+        paced_s: until when nothing may begin by the configured rate, on the monotonic clock.
+        limited_s: until when nothing may begin by the vendor's wish.
     """
 
     busy: int = 0
-    open_s: float = 0.0
+    paced_s: float = 0.0
+    limited_s: float = 0.0
+
+    @property
+    def open_s(self) -> float:
+        """When the next job may begin."""
+        return max(self.paced_s, self.limited_s)
 
 
 class Worker:
@@ -131,16 +138,29 @@ class Worker:
             await self._stop()
 
     async def drain(self) -> int:
-        """Work until nothing is due and nothing under way; returns how many jobs were taken."""
+        """Work until nothing is due and nothing under way; returns how many jobs were taken.
+
+        What is due and held back by a configured rate is waited for; what a vendor asked to hold back is left.
+        """
         taken = 0
         try:
             while True:
                 taken += await self._take()
-                if not self._tasks:
+                if self._tasks:
+                    await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+                elif (wait_s := await self._paced_s()) is not None:
+                    await asyncio.sleep(wait_s)
+                else:
                     return taken
-                await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
             await self._stop()
+
+    async def _paced_s(self) -> float | None:
+        """Until a configured rate lets a due job begin; None where no job waits for that alone."""
+        due = await self._store(self._queue.due)
+        now = time.monotonic()
+        lanes = [self._lanes[name] for name in due if name in self._lanes]
+        return min((lane.paced_s - now for lane in lanes if lane.limited_s <= now < lane.paced_s), default=None)
 
     def _pause_s(self) -> float:
         """Until the next look: the usual time, or less where a connector's pause ends before that."""
@@ -153,6 +173,9 @@ class Worker:
             await self._take()
         except KBError as error:
             logger.error("intake waits: %s", error)  # noqa: TRY400 -- the database is away; no defect of ours
+            await asyncio.sleep(_DATABASE_PAUSE_S)
+        except Exception as error:  # noqa: BLE001 -- the worker must outlive a defect; its message is not logged
+            _log_defect("intake waits:", error)
             await asyncio.sleep(_DATABASE_PAUSE_S)
 
     async def _take(self) -> int:
@@ -171,7 +194,7 @@ class Worker:
                 continue
             jobs = await self._store(partial(self._queue.claim, name, room, self._lease_s))
             if configured.rate_per_minute and jobs:
-                self._close(lane, 60.0 / configured.rate_per_minute)
+                lane.paced_s = time.monotonic() + 60.0 / configured.rate_per_minute
             for job in jobs:
                 lane.busy += 1
                 task = asyncio.create_task(self._work(job, configured, lane))
@@ -189,8 +212,7 @@ class Worker:
         except KBError as error:
             logger.error("job %d is left to its lease: %s", job.id, error)  # noqa: TRY400 -- the database is away
         except Exception as error:  # noqa: BLE001 -- one job's defect must not stop the others; its message is not logged
-            frames = "".join(traceback.format_tb(error.__traceback__)[-12:])
-            logger.error("job %d failed with %s\n%s", job.id, type(error).__name__, frames)  # noqa: TRY400 -- see above
+            _log_defect(f"job {job.id} failed:", error)
             with contextlib.suppress(KBError):
                 await self._bury(job, f"a defect of ours: {type(error).__name__}; see the log", uncertain=True)
         finally:
@@ -199,7 +221,7 @@ class Worker:
 
     async def _attempt(self, job: Job, configured: Configured, lane: _Lane) -> None:
         if job.event is None:
-            await self._bury(job, "the event is gone")
+            await self._bury(job, "the event is gone, or a newer version stored it: upgrade, then replay")
             return
         if job.attempts > self._max_attempts:
             await self._bury(job, f"given up after {self._max_attempts} tries; the last: {job.reason}", job.uncertain)
@@ -271,7 +293,7 @@ class Worker:
             match outcome:
                 case TryLater():
                     if outcome.limited and outcome.after_s is not None:
-                        self._close(lane, outcome.after_s)
+                        lane.limited_s = max(lane.limited_s, time.monotonic() + outcome.after_s)
                     await self._later(job, outcome)
                     return
                 case Refused():
@@ -310,10 +332,6 @@ class Worker:
     async def _store(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._storing, work)
 
-    def _close(self, lane: _Lane, for_s: float) -> None:
-        """Begin nothing more of a connector for a while."""
-        lane.open_s = max(lane.open_s, time.monotonic() + for_s)
-
     async def _stop(self) -> None:
         """Let what is under way end; what does not is left to its lease, and looked up when it is taken again."""
         if self._tasks:
@@ -324,3 +342,9 @@ class Worker:
         await self._sender.close()
         self._composing.shutdown(wait=False, cancel_futures=True)
         self._storing.shutdown(wait=True)
+
+
+def _log_defect(what: str, error: Exception) -> None:
+    """Type and place of an error, never its message: that may hold a ticket's words."""
+    frames = "".join(traceback.format_tb(error.__traceback__)[-12:])
+    logger.error("%s a defect of ours, %s\n%s", what, type(error).__name__, frames)

@@ -30,6 +30,14 @@
     return entry.replace(/^[^\n]*\n/, '').substring(0, MAX_CHARS);
   }
 
+  /* The field that names who has the trouble: the caller of an incident, or what other tables call it. */
+  var requester = ['caller_id', 'requested_for', 'contact', 'opened_by'].filter(value)[0] || '';
+
+  function isByRequester() {
+    var name = requester ? String(current[requester].user_name || '') : '';
+    return name !== '' && name === value('sys_updated_by');
+  }
+
   /* Signatures are over bytes: with nothing but ASCII in the body no character set can change them on the way. */
   function toAsciiJson(object) {
     return JSON.stringify(object).replace(/[\u007f-\uffff]/g, function (character) {
@@ -79,6 +87,8 @@
       short_description: value('short_description'),
       description: value('description'),
       comment: comment,
+      by_requester: isByRequester(),
+      caller: requester ? value(requester) : '',
       category: value('category'),
       subcategory: value('subcategory'),
       priority: display('priority'),
