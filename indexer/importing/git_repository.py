@@ -57,7 +57,9 @@ class GitRepository(Source):
         Raises:
             SourceError: the address or the ref will not do, or the repository cannot be read.
         """
-        self._environment = _environment(place, credentials or Credentials())
+        folder = Path(place)
+        self._is_clone = not folder.is_dir()
+        self._environment = _environment(place, credentials or Credentials(), fetches=self._is_clone)
         self._ref, self._subfolder = _check_ref(ref), _check_subfolder(subfolder)
         self._unsaid = unsaid
         self.left_out: list[LeftOut] = []
@@ -65,8 +67,6 @@ class GitRepository(Source):
         self._wiki_names: dict[str, str] = {}
         self._reader: subprocess.Popen[bytes] | None = None
         self._scratch = tempfile.TemporaryDirectory(prefix="kb-import-")
-        folder = Path(place)
-        self._is_clone = not folder.is_dir()
         self._directory = Path(self._scratch.name) / "repository.git" if self._is_clone else folder
         origin = place if self._is_clone else str(folder.resolve())
         self.place = f"{origin} {self._subfolder}".strip()
@@ -111,7 +111,7 @@ class GitRepository(Source):
             elif _WIKI_FRAME.fullmatch(pure.name):
                 self.left_out.append(LeftOut(path, path, "is the frame of a wiki"))
             else:
-                self._blobs[path] = _Blob(name, int(size))
+                self._blobs[path] = _Blob(name, int(size) if size.isdecimal() else 0)  # BAD: it is missing
         if others:
             self.left_out.append(LeftOut("*", f"{others} files", "are not Markdown (reStructuredText, AsciiDoc, ...)"))
         if not self._blobs:
@@ -209,7 +209,7 @@ class GitRepository(Source):
         except BrokenPipeError as error:
             raise SourceError("git ended while the repository was read; try again") from error
         if len(head) != 3 or head[1] != b"blob":
-            raise PageError("is not in the repository any more; run `git fsck` there")
+            raise PageError("is missing from the repository; run `git fsck` there")
         return pipe_out.read(int(head[2]) + 1)[:-1]
 
     def _clone(self, address: str) -> None:
@@ -242,17 +242,17 @@ class GitRepository(Source):
         except subprocess.TimeoutExpired as error:
             raise SourceError(f"git did not end within {timeout_s:.0f} s; try again later") from error
         if done.returncode:
+            if b"from promisor remote" in done.stderr:
+                raise SourceError("the repository is a partial clone that lacks texts; clone it whole")
             last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no reason given"]
             raise SourceError(f"git cannot read the repository: {last[0]}")
         return done.stdout
 
 
-_KEPT_VARIABLES = ("PATH", "HOME", "SSH_AUTH_SOCK", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY")
-_SAFE = (
-    "-c", "core.hooksPath=/dev/null", "-c", "protocol.allow=never", "-c", "protocol.https.allow=always",
-    "-c", "protocol.http.allow=always", "-c", "protocol.ssh.allow=always", "-c", "protocol.file.allow=always",
-    "-c", "core.quotePath=false", "-c", "core.fsmonitor=false",
+_KEPT_VARIABLES = (
+    "PATH", "HOME", "SSH_AUTH_SOCK", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY", "GIT_SSL_CAINFO",
 )  # fmt: skip
+_SAFE = ("-c", "core.hooksPath=/dev/null", "-c", "core.quotePath=false", "-c", "core.fsmonitor=false")
 
 
 def check_clone_address(place: str) -> str:
@@ -269,10 +269,17 @@ def check_clone_address(place: str) -> str:
     return place
 
 
-def _environment(place: str, credentials: Credentials) -> dict[str, str]:
-    """git's environment: no prompts, no configuration of its own; credentials only for the host of `place`."""
+def _environment(place: str, credentials: Credentials, *, fetches: bool) -> dict[str, str]:
+    """git's environment: no prompts, the configuration of nobody but the repository, credentials only for `place`.
+
+    A repository's configuration may name programs to fetch with. GIT_ALLOW_PROTOCOL goes before all that it says:
+    without `fetches` nothing is fetched, not even an object that a partial clone lacks.
+    """
     kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
     kept |= {
+        "GIT_ALLOW_PROTOCOL": "https:http:ssh:file" if fetches else "none",
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_ASKPASS": "true",
         "GIT_SSH_COMMAND": "ssh -o BatchMode=yes",
