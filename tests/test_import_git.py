@@ -123,6 +123,20 @@ def test_a_clone_of_one_branch_and_folder(tmp_path: Path) -> None:
         assert f"# A\n\n{words}\n" in (folder / "a.md").read_text()
 
 
+def test_any_commit_and_tags_that_look_like_one(tmp_path: Path) -> None:
+    repository = tmp_path / "r"
+    commit(repository, a="# A\n\nmain\n")
+    git(repository, "switch", "--quiet", "--create", "side")
+    side = commit(repository, a="# A\n\nside\n")
+    git(repository, "tag", "20240101")
+    git(repository, "tag", "v1.0")
+    git(repository, "switch", "--quiet", "main")
+    for ref in (side, side[:10], "20240101", "v1.0", "side"):
+        with GitRepository(f"file://{repository}", ref) as source:
+            sync(source, tmp_path / f"kb-{ref}")
+        assert "side" in (tmp_path / f"kb-{ref}/a.md").read_text()
+
+
 def test_wiki_links_frames_and_other_formats(tmp_path: Path) -> None:
     commit(
         tmp_path / "wiki",

@@ -213,11 +213,13 @@ class GitRepository(Source):
         return pipe_out.read(int(head[2]) + 1)[:-1]
 
     def _clone(self, address: str) -> None:
-        branch = [f"--branch={self._ref}"] if self._ref and not re.fullmatch(r"[0-9a-f]{7,64}", self._ref) else []
-        depth = [] if self._ref and not branch else ["--depth=1"]
+        if re.fullmatch(r"[0-9a-f]{7,64}", self._ref):
+            narrow = []  # a commit of any branch, or a branch or tag that looks like one
+        else:
+            narrow = ["--single-branch", "--no-tags", "--depth=1", *([f"--branch={self._ref}"] if self._ref else [])]
         self._call(
-            ["git", *_SAFE, "clone", "--quiet", "--bare", "--single-branch", "--no-tags", "--no-recurse-submodules",
-             *depth, *branch, "--", address, str(self._directory)],
+            ["git", *_SAFE, "clone", "--quiet", "--bare", "--no-recurse-submodules", *narrow, "--", address,
+             str(self._directory)],
             CLONE_TIMEOUT_S,
         )  # fmt: skip
 
