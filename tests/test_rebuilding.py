@@ -237,6 +237,25 @@ def test_a_file_that_changes_while_it_is_read_is_taken_as_it_is_then(
     assert _contents(tmp_path / "index") == _contents(tmp_path / "fresh")
 
 
+def test_a_file_that_is_gone_for_a_moment_is_taken_the_next_time(
+    small_world: Path, index_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = gathering.read_sources
+    file, aside = small_world / "mail/bounce.md", small_world / "mail/bounce.aside"
+
+    def list_then_move(*arguments: object) -> object:
+        found = listed(*arguments)  # type: ignore[arg-type]
+        file.rename(aside)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr("indexer.building.read_sources", list_then_move)
+        report = build(small_world, index_dir)
+    assert [error.path for error in report.errors] == ["mail/bounce.md"]
+    aside.rename(file)
+    assert build(small_world, index_dir).added == ("mail/bounce.md",)
+
+
 def test_terms_go_into_the_index_as_they_are_searched(small_world: Path, index_dir: Path) -> None:
     for number, text in enumerate(
         ["na\u00efve \u212bngstr\u00f6m \u2488 \ufb01ne x\u00b2 \u2075", "don\u2019t caf\u00e9 \U0001d400bc \u01c4"]
