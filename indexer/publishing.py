@@ -34,6 +34,7 @@ from indexer.snapshot import (
     FileRecord,
     Manifest,
     Snapshot,
+    check_files,
     current_version,
     file_record,
     is_learned,
@@ -117,17 +118,39 @@ def write_learned(
 
 
 def read_learned(index_dir: Path, embedder: Embedder) -> Learned:
-    """What the live version has learned: it names articles by path, so it survives a rebuild by the same model."""
+    """What the live version has learned: it names articles by path, so it survives a rebuild by the same model.
+
+    Nothing without an index, or if another model embedded it.
+
+    Raises:
+        IndexCorrupt: it has learned something that is not as it was published.
+        IndexMismatch: it has learned something in another format.
+    """
     try:
         folder = index_dir / current_version(index_dir)
-        if Manifest.read(folder).fingerprint != embedder.fingerprint:
-            return Learned()
-        return Learned(
-            tickets=read_tickets(folder / HISTORY) if (folder / HISTORY).is_dir() else None,
-            decision=json.loads((folder / DECISION).read_bytes()) if (folder / DECISION).is_file() else None,
-        )
-    except (IndexNotFound, IndexCorrupt, IndexMismatch, OSError, ValueError):
+        manifest = Manifest.read(folder)
+    except IndexNotFound:
         return Learned()
+    except (IndexCorrupt, IndexMismatch):
+        if _holds_learning(index_dir):
+            raise
+        return Learned()
+    if manifest.fingerprint != embedder.fingerprint:
+        return Learned()
+    check_files(folder, manifest, is_learned)
+    return Learned(
+        tickets=read_tickets(folder / HISTORY) if (folder / HISTORY).is_dir() else None,
+        decision=json.loads((folder / DECISION).read_bytes()) if (folder / DECISION).is_file() else None,
+    )
+
+
+def _holds_learning(index_dir: Path) -> bool:
+    """Whether files of what was learned lie in the live version, or in any where it cannot be told which is live."""
+    try:
+        versions = [index_dir / current_version(index_dir)]
+    except IndexCorrupt:
+        versions = list(index_dir.iterdir())
+    return any((version / name).exists() for version in versions for name in (HISTORY, DECISION))
 
 
 def fresh_folder(index_dir: Path) -> Path:

@@ -103,16 +103,80 @@ def test_where_nothing_changed_nothing_is_published(small_world: Path, index_dir
 
 def test_what_an_index_learned_stays_where_nothing_changed(small_world: Path, index_dir: Path) -> None:
     build(small_world, index_dir)
-    vectors: Vectors = np.eye(1, FAKE_DIMENSIONS, dtype=np.float32)
-    tickets = ResolvedTickets(vectors, (("mail/bounce.md",),), ("2026-01-02",))
-    version, _ = publish_learned(index_dir, FakeEmbedder(), Learned(tickets, {"model": {"threshold": 0.7}}))
+    folder = _learn(index_dir)
     again = build(small_world, index_dir)
-    assert (again.published, again.version) == (False, version)
+    assert (again.published, again.version) == (False, folder.name)
     _edit(small_world)
     assert build(small_world, index_dir).published
     snapshot = Snapshot.open(index_dir)
     assert snapshot.history is not None
     assert snapshot.decision == {"model": {"threshold": 0.7}}
+
+
+def _learn(index: Path) -> Path:
+    """Teach the index a ticket and a decision. Returns the version's folder."""
+    vectors: Vectors = np.eye(1, FAKE_DIMENSIONS, dtype=np.float32)
+    tickets = ResolvedTickets(vectors, (("mail/bounce.md",),), ("2026-01-02",))
+    version, _ = publish_learned(index, FakeEmbedder(), Learned(tickets, {"model": {"threshold": 0.7}}))
+    return index / version
+
+
+def _cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+def _alter(file: Path) -> None:
+    file.write_bytes(file.read_bytes().replace(b"2026", b"2025").replace(b"0.7", b"0.1"))
+
+
+@pytest.mark.parametrize("name", ["history/links.json", "decision.json"])
+@pytest.mark.parametrize("damage", [_cut, _alter, Path.unlink])
+def test_damaged_learning_is_neither_kept_nor_dropped_in_silence(
+    small_world: Path, index_dir: Path, name: str, damage: Callable[[Path], object]
+) -> None:
+    build(small_world, index_dir)
+    folder = _learn(index_dir)
+    damage(folder / name)
+    with pytest.raises(NothingPublished, match=f"what the index learned would be lost: .*{name}"):
+        build(small_world, index_dir, strict=True)
+    assert current_version(index_dir) == folder.name
+    report = build(small_world, index_dir)
+    assert name in report.learning_lost
+    snapshot = Snapshot.open(index_dir)
+    assert (snapshot.name, snapshot.history, snapshot.decision) == (report.version, None, None)
+    assert build(small_world, index_dir).learning_lost == ""
+
+
+def test_damage_elsewhere_leaves_what_was_learned(small_world: Path, index_dir: Path) -> None:
+    build(small_world, index_dir)
+    _cut(_learn(index_dir) / "words/rows.bin")
+    assert build(small_world, index_dir).learning_lost == ""
+    assert Snapshot.open(index_dir).decision == {"model": {"threshold": 0.7}}
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "../CURRENT"])
+@pytest.mark.parametrize("learned", [False, True])
+def test_where_the_manifest_is_damaged_learning_is_lost_only_if_there_was_some(
+    small_world: Path, index_dir: Path, name: str, learned: bool
+) -> None:
+    folder = index_dir / build(small_world, index_dir).version
+    if learned:
+        folder = _learn(index_dir)
+    (folder / name).write_text("x")
+    assert bool(build(small_world, index_dir).learning_lost) is learned
+
+
+def test_learning_in_another_format_is_not_dropped_in_silence(
+    small_world: Path, index_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(small_world, index_dir)
+    _learn(index_dir)
+    for module in ("snapshot", "publishing"):
+        monkeypatch.setattr(f"indexer.{module}.FORMAT_VERSION", 99)
+    assert "this program reads 99" in build(small_world, index_dir).learning_lost
+    for module in ("snapshot", "publishing"):
+        monkeypatch.setattr(f"indexer.{module}.FORMAT_VERSION", 100)
+    assert build(small_world, index_dir).learning_lost == ""  # nothing was learned since
 
 
 @pytest.mark.parametrize("name", ["vectors.faiss", "articles.jsonl", "manifest.json", "words/rows.bin"])
