@@ -277,6 +277,40 @@ def test_attachments_are_named_and_on_wish_stored(tmp_path: Path) -> None:
     assert [file.name for file in find_articles(tmp_path)] == ["a-note-p1.md"]
 
 
+def test_an_attachment_that_fails_keeps_its_file_and_is_tried_again(tmp_path: Path) -> None:
+    book = Notebook(p1=Note(attachments=(("a.png", b"1"), ("b.png", None))))
+    files = tmp_path / "a-note-p1.files"
+    report = sync(book, tmp_path, attachments=True)
+    assert ([item.name for item in report.failed], report.attachments) == (["A note: b.png"], 1)
+    book.notes["p1"].attachments = (("a.png", None), ("b.png", b"2"))
+    assert [item.name for item in sync(book, tmp_path, attachments=True).failed] == ["A note: a.png"]
+    assert {file.name: file.read_bytes() for file in files.iterdir()} == {"a.png": b"1", "b.png": b"2"}
+    book.notes["p1"].attachments = (("a.png", b"3"), ("b.png", b"2"))
+    assert sync(book, tmp_path, attachments=True).failed == []
+    assert (files / "a.png").read_bytes() == b"3"
+    book.fetched.clear()
+    assert (sync(book, tmp_path, attachments=True).unchanged, book.fetched) == (1, [])
+
+
+def test_attachments_of_a_change_taken_over_without_them_are_downloaded_later(tmp_path: Path) -> None:
+    book = Notebook(p1=Note(attachments=(("a.png", b"1"),)))
+    sync(book, tmp_path, attachments=True)
+    book.notes["p1"].version, book.notes["p1"].attachments = "2", (("a.png", b"2"),)
+    sync(book, tmp_path)
+    assert sync(book, tmp_path, attachments=True).attachments == 1
+    assert (tmp_path / "a-note-p1.files/a.png").read_bytes() == b"2"
+
+
+def test_a_page_that_waits_for_a_link_downloads_once(tmp_path: Path) -> None:
+    book = Notebook(
+        p1=Note(html="<p><a href='p2#later'>two</a></p>", attachments=(("a.png", b"1"), ("b.png", None))),
+        p2=Note("Other", "<h2 id='later'>Then</h2><p>It works.</p>"),
+    )
+    report = sync(book, tmp_path, attachments=True)
+    assert (report.attachments, len(report.failed)) == (1, 1)
+    assert "[two](other-p2.md#then)" in file_of(tmp_path, "p1").read_text()
+
+
 def test_all_internal_wins(tmp_path: Path) -> None:
     book = Notebook(p1=Note(), p2=Note(listed_audience=None))
     report = sync(book, tmp_path, all_internal=True)
