@@ -67,7 +67,7 @@ class SettingsError(KBError):
 
 
 class SourceError(KBError):
-    """A foreign knowledge base cannot be read: address, credentials, export file or settings. Nothing was imported."""
+    """A foreign knowledge base cannot be read: address, credentials, export file or settings."""
 
 
 class PageError(KBError):

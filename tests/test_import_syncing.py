@@ -12,7 +12,7 @@ from indexer.articles import find_articles, parse_article, read_article
 from indexer.errors import SourceError
 from indexer.importing import syncing
 from indexer.importing.files import write_file
-from indexer.importing.pages import PageRef
+from indexer.importing.pages import Page, PageRef
 from indexer.metadata import Audience
 from tests.import_world import Note, Notebook, file_of, sync
 
@@ -341,6 +341,31 @@ def test_a_folder_belongs_to_one_source(tmp_path: Path) -> None:
     (tmp_path / ".kb-import.json").write_text("{")
     with pytest.raises(SourceError, match="cannot be read"):
         sync(other, tmp_path)
+
+
+def test_a_run_that_stops_in_the_middle_tells_what_it_did(tmp_path: Path) -> None:
+    book = Notebook(p1=Note("One"), p2=Note("Two"), p3=Note("Three"))
+    sync(book, tmp_path)
+    for note in book.notes.values():
+        note.version = "2"
+    make_internal(book.notes["p3"])
+    book.notes["p1"].html = "<p>changed</p>"
+    fetch = book.fetch_page
+
+    def fetch_or_stop(ref: PageRef) -> Page:
+        if ref.id == "p2":
+            raise SourceError("the server is down")
+        return fetch(ref)
+
+    book.fetch_page = fetch_or_stop  # type: ignore[method-assign]
+    report = sync(book, tmp_path)
+    assert (report.exit_status, report.updated, report.tightened) == (2, ["one-p1.md"], ["three-p3.md"])
+    assert report.stopped == "stopped before the end: the server is down. What was done until then stays"
+    assert (report.public, report.internal) == (2, 1)
+    book.fetch_page = fetch  # type: ignore[method-assign]
+    report = sync(book, tmp_path)
+    assert (report.exit_status, report.conflicts) == (0, [])
+    assert book.fetched[-2:] == ["p2", "p3"]
 
 
 def test_an_empty_source_is_an_error_not_an_empty_folder(tmp_path: Path) -> None:

@@ -71,7 +71,8 @@ def sync_pages(source: Source, folder: Path, options: SyncOptions, progress: Pro
     """Bring `folder` in line with `source`.
 
     Raises:
-        SourceError: the source or the folder's state cannot be read; nothing was changed.
+        SourceError: the source or the folder's state cannot be read; no page was taken over. If that happens later, the
+            report says so in `stopped`.
     """
     if folder.exists() and not folder.is_dir():
         raise SourceError(f"{folder} is not a folder; name another one with --to")
@@ -116,6 +117,7 @@ class _Run:
         gone = self._follow_moves(refs)
         self._tighten([ref.id for ref in refs if ref.audience is Audience.INTERNAL])
         if self._is_mass_deletion(gone):
+            self._count()
             return self._report
         self._choose_paths(refs)
         self._ids = {record.article_id: id_ for id_, record in self._state.pages.items() if id_ not in gone}
@@ -127,6 +129,8 @@ class _Run:
             self._finish_links(refs)
             self._progress("pages", len(refs), len(refs))
             self._state.cursor, self._state.converter = self._source.cursor, CONVERTER
+        except SourceError as error:
+            self._report.stopped = f"stopped before the end: {error}. What was done until then stays"
         finally:
             self._flush()
         self._count()
@@ -282,7 +286,7 @@ class _Run:
                 self._tighten([ref.id])
             self._unavailable = self._unavailable + 1 if isinstance(error, PageUnavailable) else 0
             if self._unavailable >= MAX_UNAVAILABLE:
-                raise SourceError(f"stopped after {MAX_UNAVAILABLE} pages in a row: {error}") from error
+                raise SourceError(f"{MAX_UNAVAILABLE} pages in a row could not be had: {error}") from error
 
     def _restrict(self, ref: PageRef, page: Page) -> Page:
         internal = self._options.all_internal or ref.audience is Audience.INTERNAL
