@@ -162,12 +162,34 @@ def test_a_download_may_lead_elsewhere_but_never_with_credentials() -> None:
         assert "authorization" not in cdn.requests[0].headers
 
 
+def test_a_download_may_lie_elsewhere_but_never_gets_the_credentials() -> None:
+    with serving(answers(Answer(b"bytes"))) as cdn, serving(answers(Answer())) as server, fetcher(server) as http:
+        assert b"".join(http.stream(f"{cdn.address}/file")) == b"bytes"
+    assert "authorization" not in cdn.requests[0].headers
+    assert server.requests == []
+
+
+def test_a_sign_in_page_of_another_host_is_not_taken_for_a_file() -> None:
+    page, kept = {"Content-Type": "text/html"}, {"Content-Disposition": "attachment"}
+    given = answers(Answer(b"<p>Sign in", headers=page), Answer(b"<p>x", headers={**page, **kept}))
+    with serving(given) as cdn, serving(answers(Answer())) as server, fetcher(server) as http:
+        with pytest.raises(PageError, match="signing in"):
+            b"".join(http.stream(f"{cdn.address}/file"))
+        assert b"".join(http.stream(f"{cdn.address}/file")) == b"<p>x"
+
+
+@pytest.mark.parametrize("address", ["http://192.0.2.1/x", "https://[server]/x", "https://example.com:99999/x"])
+def test_a_download_that_cannot_be_had_is_the_trouble_of_its_page(address: str) -> None:
+    with serving(answers(Answer())) as server, fetcher(server) as http, pytest.raises(PageError):
+        b"".join(http.stream(address))
+
+
 @pytest.mark.parametrize("target", ["http://192.0.2.1/x", "file:///etc/passwd", "//[", "ftp://example.com/x"])
 def test_a_download_is_not_led_to_just_anything(target: str) -> None:
     with (
         serving(answers(Answer(status=302, headers={"Location": target}))) as server,
         fetcher(server) as http,
-        pytest.raises((PageError, SourceError)),
+        pytest.raises(PageError),
     ):
         b"".join(http.stream(f"{server.address}/file"))
 

@@ -99,11 +99,13 @@ class ZendeskGuide(Source):
 
     def _attachments(self, page_id: str) -> Iterator[Attachment]:
         for item in self._list(f"articles/{page_id}/attachments", "article_attachments", of_page=True):
+            if not item.get("content_url"):
+                continue
             size = item.get("size")
             yield Attachment(
                 one_line(str(item.get("file_name") or item["id"])),
                 size if isinstance(size, int) else None,
-                str(item.get("content_url") or ""),
+                str(item["content_url"]),
             )
 
     def _list(self, what: str, key: str = "", of_page: bool = False) -> list[dict[str, Any]]:
