@@ -124,6 +124,9 @@ def read_article(root: Path, file: Path, default_audience: Audience = Audience.I
 def read_source(root: Path, file: Path) -> tuple[str, bytes]:
     """The name and the bytes of `file` below `root`. Raises ArticleError if it cannot be an article."""
     path = file.relative_to(root).as_posix()
+    shown = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    if shown != path:
+        raise ArticleError(shown, 1, "has a name that is not UTF-8; rename the file")
     if _leads_out(root, path):
         raise ArticleError(path, 1, "is a link that leads out of the folder; copy the file in instead")
     try:
@@ -221,6 +224,10 @@ def load_yaml(path: str, content: str) -> dict[str, Any]:
         raise ArticleError(path, line, f"front matter is not valid YAML: {error.problem}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ArticleError(path, 1, f"front matter is not valid YAML: {error}") from error
+    except (LookupError, AttributeError, TypeError) as error:  # PyYAML's own, of `!!bool maybe` and `!!timestamp soon`
+        raise ArticleError(
+            path, 1, "front matter has a value that its `!!` tag does not allow; drop the tag"
+        ) from error
     if not isinstance(values, dict):
         raise ArticleError(path, 2, "front matter must be `key: value` lines")
     return {str(key): value for key, value in values.items()}

@@ -207,7 +207,7 @@ def _compare_source(snapshot: Snapshot, source_dir: Path) -> Iterator[Problem]:
         try:
             article = read_article(source_dir, file)
         except ArticleError as error:
-            yield Problem(path, f"is malformed in {source_dir} (line {error.line}: {error.reason})")
+            yield Problem(error.path, f"is malformed in {source_dir} (line {error.line}: {error.reason})")
             continue
         if path not in indexed:
             yield Problem(path, f"is in {source_dir}, not in the index; run `kb index`")

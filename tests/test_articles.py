@@ -95,6 +95,9 @@ def test_what_is_not_named_is_derived() -> None:
         (b"---\na: 1\nlast_verified: soon\n---\nx\n", 3, "`last_verified`"),
         (b'---\ntitle: "\\uD800"\n---\nx\n', 2, "surrogate"),
         (b"---\nx: !!python/object/apply:os.system [ls]\n---\nx\n", 2, "not valid YAML"),
+        (b"---\nx: !!bool maybe\n---\nx\n", 1, "`!!` tag"),
+        (b"---\nx: !!timestamp soon\n---\nx\n", 1, "`!!` tag"),
+        (b"---\nx: !!int\n---\nx\n", 1, "`!!` tag"),
         (b"", 1, "has no text"),
         (b"# Only\n\n## Headings\n", 1, "has no text"),
         (b"\n\n", 1, "has no text"),
@@ -121,6 +124,11 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         read_article(root, root / "big.md")
     with pytest.raises(ArticleError, match="cannot be read"):
         read_article(root, root / "gone.md")
+    name = b"\xdcbersicht.md".decode("utf-8", "surrogateescape")
+    write_article(root, name, title="Overview")
+    with pytest.raises(ArticleError, match="not UTF-8; rename") as caught:
+        read_article(root, root / name)
+    assert caught.value.path == r"\xdcbersicht.md"
 
 
 def test_find_articles_is_sorted_and_passes_over_what_is_hidden(tmp_path: Path) -> None:

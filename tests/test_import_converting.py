@@ -58,6 +58,7 @@ CASES = {
     "details open": ("<details><summary>More</summary><p>in</p></details>", "**More**\n\nin"),
     "definitions": ("<dl><dt>T</dt><dd>D</dd></dl>", "**T**\n\nD"),
     "task boxes": ("<ul><li><input type=checkbox checked>done</li></ul>", "- [x] done"),
+    "an image whose address is none": ('<p>a <img src="https://[server]/logo.png"></p>', "a"),
     "scripts, styles and hidden text go": (
         "<p>a</p><script>x()</script><style>p{}</style><p style='display: none'>b</p><p hidden>c</p><!-- d -->",
         "a",

@@ -232,6 +232,7 @@ def test_the_configuration_of_an_account_is_not_read(tmp_path: Path, monkeypatch
         "http://example.com/x.git",
         "https://user:secret@example.com/x.git",
         "git://example.com/x.git",
+        "https://[server]/x.git",
         "no/such/folder",
     ],
 )

@@ -170,6 +170,13 @@ def test_an_audience_that_is_not_told_is_internal(missing: str) -> None:
     assert audience_of_article(row) is Audience.INTERNAL
 
 
+def test_an_address_that_is_none_is_no_page() -> None:
+    with serving(Zendesk(article(1, html_url="https://[server]/x"))) as server:
+        source = guide(server)
+        (ref,) = source.list_pages()
+        assert source.find_link("/hc/en-us/articles/1", ref.id) is None
+
+
 def test_attachments_are_listed_and_downloaded(tmp_path: Path) -> None:
     zendesk = Zendesk(article(1))
     with serving(zendesk) as server:

@@ -145,6 +145,21 @@ def test_lint_prints_place_rule_and_message(source: Path) -> None:
     assert any(line.startswith("a.md:") and "gone.md" in line for line in result.stdout.splitlines())
 
 
+def test_a_link_longer_than_any_file_name_leads_nowhere(source: Path) -> None:
+    write_article(source, "a.md", f"See [gone]({'x' * 300}.md).\n")
+    assert "xxx.md` does not exist" in run("lint", source).stdout
+
+
+def test_a_name_that_is_not_utf8_is_told_and_the_rest_is_published(source: Path, index_dir: Path) -> None:
+    write_article(source, "good.md")
+    write_article(source, b"\xdcbersicht.md".decode("utf-8", "surrogateescape"), title="Overview")
+    result = run("index", source, "--index", index_dir, "--json")
+    assert (result.exit_code, json.loads(result.stdout)["articles"]) == (1, 1)
+    assert r"\xdcbersicht.md:1: has a name that is not UTF-8" in result.stderr
+    assert r"\xdcbersicht.md: is malformed" in run("verify", "--index", index_dir, "--source", source).stdout
+    assert r"\xdcbersicht.md:1: unreadable" in run("lint", source).stdout
+
+
 @pytest.mark.parametrize("command", ["index", "lint"])
 def test_a_missing_folder_says_what_to_name(command: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="name the one that holds the Markdown articles"):

@@ -59,6 +59,8 @@ class GitRepository(Source):
         """
         folder = Path(place)
         self._is_clone = not folder.is_dir()
+        if self._is_clone:
+            check_clone_address(place)
         self._environment = _environment(place, credentials or Credentials(), fetches=self._is_clone)
         self._ref, self._subfolder = _check_ref(ref), _check_subfolder(subfolder)
         self._unsaid = unsaid
@@ -72,7 +74,7 @@ class GitRepository(Source):
         self.place = f"{origin} {self._subfolder}".strip()
         try:
             if self._is_clone:
-                self._clone(check_clone_address(place))
+                self._clone(place)
             wanted = f"{self._ref or 'HEAD'}^{{commit}}"
             self._commit = self._git("rev-parse", "--verify", "--end-of-options", wanted).strip()
         except BaseException:
@@ -261,7 +263,10 @@ def check_clone_address(place: str) -> str:
     """`place` if it is an address that may be cloned. Raises SourceError."""
     if _SSH.fullmatch(place):
         return place
-    parts = urlsplit(place)
+    try:
+        parts = urlsplit(place)
+    except ValueError as error:
+        raise SourceError(f"{place!r} is neither a folder nor an address") from error
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise SourceError(f"clone over https, not over plain HTTP: https://{parts.hostname}{parts.path}")
     if parts.scheme in {"https", "http"} and (parts.username or parts.password):

@@ -87,11 +87,11 @@ class ZendeskGuide(Source):
     def find_link(self, href: str, page_id: str) -> Link | None:
         try:
             parts = urlsplit(href)
+            page = urlsplit(str(self._articles.get(page_id, {}).get("html_url") or ""))
         except ValueError:
             return None
         match = _ARTICLE_LINK.search(parts.path)
-        own = {urlsplit(self.place).netloc, ""}
-        own.add(urlsplit(str(self._articles.get(page_id, {}).get("html_url") or "")).netloc)
+        own = {urlsplit(self.place).netloc, page.netloc, ""}
         return Link(match[1], parts.fragment) if match and parts.netloc in own else None
 
     def read_attachment(self, attachment: Attachment) -> Iterator[bytes]:
