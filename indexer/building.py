@@ -98,11 +98,12 @@ def build_index(
     Raises:
         NothingPublished: no article was found, or `options.strict` and something would be left out.
         IndexBusy: another build is running on `index_dir`.
+        IndexUnwritable: the system refuses to write there.
+        InputError: a folder below `source_dir` cannot be read.
     """
     started = time.monotonic()
     options = options or BuildOptions()
-    index_dir.mkdir(parents=True, exist_ok=True)
-    with lock_index(index_dir):
+    with lock_index(index_dir, make=True):
         recipe = Recipe(embedder.fingerprint, _fit_limits(options.limits, embedder), options.default_audience)
         sources = read_sources(source_dir, recipe)
         live = _sound_version(index_dir, digest_inputs([source.key for source in sources]), options.index_type)

@@ -6,6 +6,7 @@ KBError
 ├── IndexCorrupt        the files differ from what was published
 ├── IndexMismatch       built with something else than what is configured now
 ├── IndexBusy           somebody else is publishing
+├── IndexUnwritable     the index cannot be written: rights, or a full disk
 ├── ModelError          embedding weights missing or altered
 ├── DatasetError        an evaluation data set or history cannot be read
 ├── SettingsError       the configuration contradicts itself
@@ -52,6 +53,10 @@ class IndexMismatch(KBError):
 
 class IndexBusy(KBError):
     """Another process is publishing into the same index directory."""
+
+
+class IndexUnwritable(KBError):
+    """The system does not let this process write the index: its rights, a full disk, a damaged file system."""
 
 
 class ModelError(KBError):

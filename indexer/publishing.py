@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from indexer.chunking import ChunkLimits
 from indexer.dense import IndexType
 from indexer.embedding import Embedder, Vectors
-from indexer.errors import IndexBusy, IndexCorrupt, IndexMismatch, IndexNotFound
+from indexer.errors import IndexBusy, IndexCorrupt, IndexMismatch, IndexNotFound, IndexUnwritable
 from indexer.history import ResolvedTickets, TicketHistory, read_tickets, write_history
 from indexer.snapshot import (
     DECISION,
@@ -64,7 +64,7 @@ def publish_learned(index_dir: Path, embedder: Embedder, learned: Learned) -> tu
         The new version's name, and the articles linked in tickets that the index does not hold.
 
     Raises:
-        IndexNotFound, IndexCorrupt, IndexMismatch, IndexBusy.
+        IndexNotFound, IndexCorrupt, IndexMismatch, IndexBusy, IndexUnwritable.
     """
     with lock_index(index_dir):
         live = Snapshot.open(index_dir)
@@ -214,16 +214,32 @@ def _flush(path: Path) -> None:
 
 
 @contextmanager
-def lock_index(index_dir: Path) -> Iterator[None]:
-    """Hold the index directory for one writer. The system releases it if the process dies."""
-    if not index_dir.is_dir():
-        raise IndexNotFound(f"no index at {index_dir}: run `kb index FOLDER --index {index_dir}` first")
-    with (index_dir / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise IndexBusy(f"another `kb index` is writing to {index_dir}; wait for it to end") from error
-        yield
+def lock_index(index_dir: Path, *, make: bool = False) -> Iterator[None]:
+    """Hold the index directory for one writer. The system releases it if the process dies.
+
+    Args:
+        make: make the directory if there is none.
+
+    Raises:
+        IndexNotFound, IndexBusy.
+        IndexUnwritable: the system refuses to write there, now or while it is held.
+    """
+    try:
+        if make:
+            index_dir.mkdir(parents=True, exist_ok=True)
+        elif not index_dir.is_dir():
+            raise IndexNotFound(f"no index at {index_dir}: run `kb index FOLDER --index {index_dir}` first")
+        with (index_dir / ".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise IndexBusy(f"another `kb index` is writing to {index_dir}; wait for it to end") from error
+            yield
+    except OSError as error:
+        raise IndexUnwritable(
+            f"{error.filename or index_dir} cannot be written ({error.strerror or error}): check its rights and the "
+            "free space, or name another place with --index"
+        ) from error
 
 
 def check_embedder(manifest: Manifest, embedder: Embedder) -> None:

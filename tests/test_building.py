@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import multiprocessing
@@ -20,7 +21,7 @@ from indexer.building import NothingPublished, build_index, describe
 from indexer.chunking import ChunkLimits
 from indexer.dense import IndexType
 from indexer.embedding import Embedder, Vectors, load_embedder
-from indexer.errors import IndexBusy, IndexMismatch
+from indexer.errors import IndexBusy, IndexMismatch, IndexUnwritable
 from indexer.metadata import Audience
 from indexer.publishing import check_embedder
 from indexer.snapshot import Snapshot, current_version
@@ -172,6 +173,24 @@ def test_a_second_writer_is_refused(small_world: Path, index_dir: Path) -> None:
         with pytest.raises(IndexBusy, match="wait for it to end"):
             build(small_world, index_dir)
     build(small_world, index_dir)
+
+
+def test_a_place_that_cannot_be_written_says_so(
+    small_world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(IndexUnwritable, match=r"file/index cannot be written \(Not a directory\).*--index"):
+        build(small_world, tmp_path / "file/index")
+
+    def full(folder: Path, *_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    old = build(small_world, tmp_path / "index").version
+    write_article(small_world, "new.md")
+    monkeypatch.setattr(building, "write_texts", full)
+    with pytest.raises(IndexUnwritable, match="No space left on device"):
+        build(small_world, tmp_path / "index")
+    assert Snapshot.open(tmp_path / "index").name == old
 
 
 @pytest.mark.parametrize("kind", [IndexType.SQFP16, IndexType.HNSW, IndexType.IVF])
