@@ -21,7 +21,7 @@ from mdit_py_plugins.front_matter import front_matter_plugin
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
-from indexer.errors import ArticleError
+from indexer.errors import ArticleError, InputError
 from indexer.metadata import Audience, LooseFrontMatter
 from indexer.source import SourceText, Span
 
@@ -98,17 +98,35 @@ def markdown_parser() -> MarkdownIt:
 
 
 def find_articles(root: Path) -> list[Path]:
-    """All article files below `root`, sorted by POSIX path. Hidden files and folders are passed over."""
+    """All article files below `root`, sorted by POSIX path. Hidden files and folders are passed over.
+
+    Raises:
+        InputError: a folder cannot be read. What it holds is unknown, so it must not look as if it held nothing.
+    """
     found: dict[str, Path] = {}
-    for folder, below, names in os.walk(root):
+    for folder, below, names in os.walk(root, onerror=_refuse):
         below[:] = [name for name in below if not name.startswith(".")]
         here = Path(folder)
         start = "" if here == root else f"{here.relative_to(root).as_posix()}/"
         for name in names:
             file = here / name
-            if file.suffix.lower() in ARTICLE_SUFFIXES and not name.startswith(".") and file.is_file():
+            if file.suffix.lower() in ARTICLE_SUFFIXES and not name.startswith(".") and _may_be_file(file):
                 found[start + name] = file
     return [found[path] for path in sorted(found)]
+
+
+def _refuse(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):  # removed since it was listed
+        raise InputError(
+            f"folder {error.filename} cannot be read ({error.strerror}); let this account read it, or move it away"
+        ) from error
+
+
+def _may_be_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except PermissionError:
+        return True  # reading it will tell
 
 
 def read_article(root: Path, file: Path, default_audience: Audience = Audience.INTERNAL) -> Article:

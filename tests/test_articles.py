@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from indexer.articles import (
     read_article,
     slugify,
 )
-from indexer.errors import ArticleError
+from indexer.errors import ArticleError, InputError
 from indexer.metadata import Audience
 from tests.conftest import write_article
 
@@ -137,6 +139,21 @@ def test_find_articles_is_sorted_and_passes_over_what_is_hidden(tmp_path: Path) 
     (tmp_path / "folder.md").mkdir()
     found = [path.relative_to(tmp_path).as_posix() for path in find_articles(tmp_path)]
     assert found == ["a-b/c.MD", "a/z.markdown", "b.md"]
+
+
+def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_article(tmp_path, "open/a.md")
+    write_article(tmp_path, "closed/b.md")
+    scan = os.scandir
+
+    def refuse(path: str) -> object:
+        if Path(path).name == "closed":
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(InputError, match=r"closed cannot be read \(Permission denied\)"):
+        find_articles(tmp_path)
 
 
 @pytest.mark.parametrize(
