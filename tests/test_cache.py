@@ -1,11 +1,15 @@
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from indexer import cache as cache_module
 from indexer.cache import EmbeddingCache
+from indexer.errors import IndexUnwritable
 from tests.conftest import FakeEmbedder
 
 
@@ -58,9 +62,50 @@ def test_a_damaged_cache_is_begun_again(tmp_path: Path, damage: bytes) -> None:
     cache.close()
 
 
-def test_an_altered_vector_counts_as_missing(tmp_path: Path) -> None:
-    import sqlite3
+def test_a_cache_cut_short_is_begun_again(tmp_path: Path) -> None:
+    file, embedder = tmp_path / "e.sqlite", FakeEmbedder()
+    cache = EmbeddingCache(file, embedder.fingerprint)
+    list(cache.fill(embedder, [f"text number {number}" for number in range(300)]))
+    cache.close()
+    with file.open("r+b") as handle:
+        handle.truncate(file.stat().st_size // 2)
+    again = EmbeddingCache(file, embedder.fingerprint)
+    assert list(again.fill(embedder, ["a"])) == [1]
+    again.close()
 
+
+def test_a_busy_cache_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache_module, "_BUSY_S", 0.05)
+    file = tmp_path / "e.sqlite"
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("CREATE TABLE notes (words)")
+        other.execute("INSERT INTO notes VALUES ('kept')")
+        other.commit()
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(IndexUnwritable, match=r"e\.sqlite cannot be used \(database is locked\)"):
+            EmbeddingCache(file, FakeEmbedder().fingerprint)
+    with closing(sqlite3.connect(file)) as other:
+        assert other.execute("SELECT words FROM notes").fetchone() == ("kept",)
+
+
+def test_a_cache_out_of_reach_says_so(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IndexUnwritable, match="unable to open"):
+        EmbeddingCache(tmp_path / "folder", FakeEmbedder().fingerprint)
+
+
+def test_a_cache_that_cannot_be_written_any_more_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache_module, "_BUSY_S", 0.05)
+    file, embedder = tmp_path / "e.sqlite", FakeEmbedder()
+    cache = EmbeddingCache(file, embedder.fingerprint)
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(IndexUnwritable, match="locked"):
+            list(cache.fill(embedder, ["a"]))
+    cache.close()
+
+
+def test_an_altered_vector_counts_as_missing(tmp_path: Path) -> None:
     embedder = FakeEmbedder()
     cache = EmbeddingCache(tmp_path / "e.sqlite", embedder.fingerprint)
     assert list(cache.fill(embedder, ["a", "b"])) == [2]
