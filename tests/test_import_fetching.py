@@ -109,6 +109,19 @@ def test_refusals_say_what_to_do(status: int, kind: type[Exception], words: str)
         assert SECRET not in str(caught.value)
 
 
+def test_an_answer_that_cannot_be_unpacked_is_asked_for_again() -> None:
+    torn = Answer(b"no gzip", headers={"Content-Encoding": "gzip"})
+    with serving(answers(torn, Answer({"ok": 1}))) as server, fetcher(server) as http:
+        assert http.get_json("x")[0] == {"ok": 1}
+    with serving(answers(torn)) as server, fetcher(server) as http, pytest.raises(Unavailable, match="DecodingError"):
+        http.get_json("x")
+
+
+def test_a_password_may_hold_any_letter() -> None:
+    given = load_credentials(None, {"KB_IMPORT_USER": "a", "KB_IMPORT_TOKEN": "gr\u00fcn"})
+    assert given.header()["Authorization"].isascii()
+
+
 def test_a_sign_in_page_is_not_taken_for_an_answer() -> None:
     with (
         serving(answers(Answer(b"<html>Log in</html>"))) as server,
@@ -226,10 +239,12 @@ def test_credentials_come_from_a_file_or_the_environment(tmp_path: Path) -> None
     assert load_credentials(None, {}).header() == {}
 
 
-@pytest.mark.parametrize("text", ["KB_IMPORT_USER=a\n", "TOKEN=x\n", "just words\n", "KB_IMPORT_TOKEN=a\tb\n"])
+@pytest.mark.parametrize(
+    "text", ["KB_IMPORT_TOKEN=abc\u2026\n", "KB_IMPORT_USER=a\n", "TOKEN=x\n", "just words\n", "KB_IMPORT_TOKEN=a\tb\n"]
+)
 def test_credentials_that_will_not_do(tmp_path: Path, text: str) -> None:
     file = tmp_path / "credentials"
-    file.write_text(text)
+    file.write_text(text, encoding="utf-8")
     with pytest.raises(SourceError):
         load_credentials(file, {})
     with pytest.raises(SourceError):

@@ -82,6 +82,8 @@ def load_credentials(file: Path | None, environment: Mapping[str, str] = os.envi
         raise SourceError(f"{USER_VARIABLE} is set but {TOKEN_VARIABLE} is not")
     if not (user + token).isprintable():
         raise SourceError(f"{USER_VARIABLE} or {TOKEN_VARIABLE} holds a control character; copy it again")
+    if not user and not token.isascii():
+        raise SourceError(f"{TOKEN_VARIABLE} holds a character that no token has; copy it again")
     return Credentials(user, token)
 
 
@@ -228,7 +230,7 @@ class Fetcher:
         for attempt in range(ATTEMPTS):
             try:
                 status, body, answer = self._once(url, params, headers)
-            except httpx.TransportError as error:
+            except (httpx.TransportError, httpx.DecodingError) as error:
                 failure = _reason(error)
                 self._wait(attempt, None)
                 continue
