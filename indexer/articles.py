@@ -21,7 +21,7 @@ from mdit_py_plugins.front_matter import front_matter_plugin
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
-from indexer.errors import ArticleError, InputError
+from indexer.errors import ArticleError, InputError, NoText
 from indexer.metadata import Audience, LooseFrontMatter
 from indexer.source import SourceText, Span
 
@@ -157,7 +157,7 @@ def read_source(root: Path, file: Path) -> tuple[str, bytes]:
 
 
 def parse_article(path: str, data: bytes, default_audience: Audience = Audience.INTERNAL) -> Article:
-    """Parse one file's bytes. Pure: `path` is only a name. Raises ArticleError as `read_article`."""
+    """Parse one file's bytes. Pure: `path` is only a name. Raises ArticleError as `read_article`, NoText among them."""
     source = _decode(path, data)
     tokens = markdown_parser().parse(source.text.removeprefix("\ufeff"))
     meta = _front_matter(path, tokens)
@@ -165,7 +165,7 @@ def parse_article(path: str, data: bytes, default_audience: Audience = Audience.
     title = meta.title or (plain_text(headings[0]) if headings else "") or _title_from(path)
     sections = tuple(_sections(source, tokens, title))
     if not any(section.blocks for section in sections):
-        raise ArticleError(path, 1, "has no text; write the article or remove the file")
+        raise NoText(path, 1, "has no text; write the article or remove the file")
     return Article(
         path=path,
         article_id=meta.id or str(PurePosixPath(path).with_suffix("")),

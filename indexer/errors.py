@@ -2,6 +2,7 @@
 
 KBError
 ├── ArticleError        one file cannot be read as an article
+│   └── NoText          it has nothing but headings
 ├── IndexNotFound       no published index at the given place
 ├── IndexCorrupt        the files differ from what was published
 ├── IndexMismatch       built with something else than what is configured now
@@ -37,6 +38,10 @@ class ArticleError(KBError):
         self.path = path
         self.line = line
         self.reason = reason
+
+
+class NoText(ArticleError):
+    """A file without text: empty, or of headings alone."""
 
 
 class IndexNotFound(KBError):

@@ -204,6 +204,15 @@ def test_a_repository_names_no_program_to_fetch_with(tmp_path: Path, settings: d
     assert not (tmp_path / "ran").exists()
 
 
+def test_files_of_headings_alone_are_left_out(tmp_path: Path) -> None:
+    commit(tmp_path / "r", a="# A\n\nx\n", contents="# Contents\n\n## One\n", empty="")
+    for _ in range(2):
+        with GitRepository(str(tmp_path / "r")) as source:
+            report = sync(source, tmp_path / "kb")
+        assert [item.id for item in report.left_out] == ["contents.md", "empty.md"]
+        assert report.exit_status == 0
+
+
 def test_a_missing_text_is_one_failure(tmp_path: Path) -> None:
     repository = tmp_path / "r"
     commit(repository, a="# A\n\nx\n", b="# B\n\ny\n")

@@ -256,6 +256,14 @@ def test_a_page_without_text_is_left_out_and_its_links_are_plain(tmp_path: Path)
     assert (sync(book, tmp_path).exit_status, book.fetched) == (0, [])
 
 
+def test_a_page_of_headings_alone_is_left_out_and_not_asked_for_again(tmp_path: Path) -> None:
+    book = Notebook(p1=Note(), p2=Note("Contents", "<h2>One</h2><h2>Two</h2>"))
+    report = sync(book, tmp_path)
+    assert ([item.id for item in report.left_out], report.exit_status) == (["p2"], 0)
+    book.fetched.clear()
+    assert (sync(book, tmp_path).exit_status, book.fetched) == (0, [])
+
+
 def test_one_article_id_belongs_to_one_page(tmp_path: Path) -> None:
     book = Notebook(
         p1=Note(markdown="# One\n\ntext\n", article_id="KB-1"), p2=Note(markdown="# Two\n\ntext\n", article_id="KB-1")

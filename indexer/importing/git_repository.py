@@ -18,10 +18,11 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from indexer.articles import ARTICLE_SUFFIXES, MAX_FILE_BYTES, load_yaml, parse_article
-from indexer.errors import ArticleError, PageError, SourceError
+from indexer.errors import ArticleError, NoText, PageError, SourceError
 from indexer.importing.fetching import Credentials, is_loopback
 from indexer.importing.markdown import WIKI_SCHEME
 from indexer.importing.pages import Attachment, LeftOut, Link, Page, PageRef, Source
+from indexer.importing.rendering import EmptyPage
 from indexer.metadata import Audience, Confidence
 
 CLONE_TIMEOUT_S = 600
@@ -135,6 +136,8 @@ class GitRepository(Source):
         try:
             data = self._read_blob(blob)
             article = parse_article(ref.id, data)
+        except NoText as error:
+            raise EmptyPage("has no text of its own") from error
         except ArticleError as error:
             raise PageError(f"line {error.line}: {error.reason}") from error
         text = data.decode("utf-8")
