@@ -275,7 +275,7 @@ def _sections(source: SourceText, tokens: list[Token], title: str) -> Iterator[S
             return None
         names = [name for _, name in stack]
         path = tuple(names if names and names[0] == title else [title, *names])
-        anchor = _unique(slugify(heading[1]), anchors) if heading else ""
+        anchor = unique_anchor(slugify(heading[1]), anchors) if heading else ""
         level = heading[0] if heading else 0
         return Section(path, anchor, level, source.line_span(first_line, max(first_line, last_line)), tuple(blocks))
 
@@ -311,8 +311,14 @@ def _block(source: SourceText, kind: str, begin: int, end: int) -> Block:
     return Block(kind, start, start + len(stripped))
 
 
-def _unique(anchor: str, seen: dict[str, int]) -> str:
-    """GitHub's rule for repeated headings: `-1`, `-2` and so on."""
-    count = seen.get(anchor, 0)
-    seen[anchor] = count + 1
-    return f"{anchor}-{count}" if count else anchor
+def unique_anchor(slug: str, seen: dict[str, int]) -> str:
+    """GitHub's rule for repeated headings: `-1`, `-2` and so on, past those that are other headings' own.
+
+    `seen` holds every anchor given so far with its last number, and takes this one. Source: github-slugger, index.js.
+    """
+    anchor = slug
+    while anchor in seen:
+        seen[slug] += 1
+        anchor = f"{slug}-{seen[slug]}"
+    seen[anchor] = 0
+    return anchor

@@ -164,6 +164,20 @@ def test_slugify(heading: str, anchor: str) -> None:
     assert slugify(heading) == anchor
 
 
+@pytest.mark.parametrize(
+    ("headings", "anchors"),
+    [
+        ("foo foo foo", "foo foo-1 foo-2"),
+        ("foo foo foo-1", "foo foo-1 foo-1-1"),
+        ("foo-1 foo foo", "foo-1 foo foo-2"),
+        ("foo foo foo-1 foo", "foo foo-1 foo-1-1 foo-2"),
+    ],
+)
+def test_every_heading_has_an_anchor_of_its_own_as_on_github(headings: str, anchors: str) -> None:
+    text = "".join(f"## {heading}\n\ntext\n\n" for heading in headings.split())
+    assert [section.anchor for section in parse_article("a.md", text.encode()).sections] == anchors.split()
+
+
 def test_plain_text_and_line_of_key() -> None:
     assert plain_text("A **bold** `code` [link](x.md)") == "A bold code link"
     assert line_of_key("a: 1\nb:\n  - a: 2\nc: 3", "c") == 5

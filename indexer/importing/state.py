@@ -17,7 +17,7 @@ from indexer.metadata import Audience
 STATE_FILE = ".kb-import.json"
 _LOCK_FILE = ".kb-import.lock"
 FORMAT = 1
-CONVERTER = 1
+CONVERTER = 2
 """Raise it when the same page comes out differently: every page is then converted again."""
 
 
