@@ -264,8 +264,8 @@ def _embed(
 def _cards_before(index_dir: Path) -> dict[str, str]:
     """Paths and versions of the live index's articles; empty without one."""
     try:
-        catalog = index_dir / current_version(index_dir) / "catalog.jsonl"
-        records = [json.loads(line) for line in catalog.read_text().splitlines()]
+        with (index_dir / current_version(index_dir) / "catalog.jsonl").open("rb") as file:
+            records = [json.loads(line) for line in file]
         return {record["path"]: record["version"] for record in records}
     except (IndexNotFound, IndexCorrupt, OSError, ValueError, KeyError):
         return {}

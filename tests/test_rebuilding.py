@@ -101,6 +101,14 @@ def test_where_nothing_changed_nothing_is_published(small_world: Path, index_dir
     assert current_version(index_dir) == first.version
 
 
+def test_a_title_with_a_line_separator_is_one_entry_of_the_catalogue(small_world: Path, index_dir: Path) -> None:
+    write_article(small_world, "odd.md", title='"One\u2028two"')
+    build(small_world, index_dir)
+    _edit(small_world)
+    report = build(small_world, index_dir)
+    assert (report.added, report.changed) == ((), ("auth/token-expired.md",))
+
+
 def test_what_an_index_learned_stays_where_nothing_changed(small_world: Path, index_dir: Path) -> None:
     build(small_world, index_dir)
     folder = _learn(index_dir)
