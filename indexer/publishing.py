@@ -114,7 +114,7 @@ def write_learned(
     if learned.tickets is not None:
         write_history(folder / HISTORY, learned.tickets, paths, means, geometry)
     if learned.decision is not None:
-        (folder / DECISION).write_text(json.dumps(learned.decision, indent=1))
+        (folder / DECISION).write_text(json.dumps(learned.decision, indent=1), encoding="utf-8")
 
 
 def read_learned(index_dir: Path, embedder: Embedder) -> Learned:
@@ -194,7 +194,7 @@ def publish(index_dir: Path, building: Path, manifest: Manifest) -> str:
     building.rename(index_dir / version)
     _flush(index_dir)
     pointer = index_dir / ".CURRENT.new"
-    pointer.write_text(version + "\n")
+    pointer.write_text(version + "\n", encoding="utf-8")
     _flush(pointer)
     pointer.replace(index_dir / "CURRENT")
     _flush(index_dir)
@@ -229,7 +229,7 @@ def lock_index(index_dir: Path, *, make: bool = False) -> Iterator[None]:
             index_dir.mkdir(parents=True, exist_ok=True)
         elif not index_dir.is_dir():
             raise IndexNotFound(f"no index at {index_dir}: run `kb index FOLDER --index {index_dir}` first")
-        with (index_dir / ".lock").open("w") as file:
+        with (index_dir / ".lock").open("wb") as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError as error:

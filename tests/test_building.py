@@ -236,6 +236,24 @@ def test_stages_are_reported_to_their_ends(small_world: Path, index_dir: Path) -
     assert all(done == total for done, total in seen.values())
 
 
+def test_files_are_utf8_whatever_the_locale(small_world: Path, index_dir: Path) -> None:
+    """EncodingWarning (PEP 597) tells of a text file that is opened in the locale's encoding."""
+    script = f"""
+import warnings
+from pathlib import Path
+from indexer.publishing import Learned, publish_learned
+from indexer.snapshot import Snapshot
+from tests.conftest import FakeEmbedder, build
+warnings.simplefilter("error", EncodingWarning)
+build(Path({str(small_world)!r}), Path({str(index_dir)!r}))
+publish_learned(Path({str(index_dir)!r}), FakeEmbedder(), Learned(decision={{}}))
+Snapshot.open(Path({str(index_dir)!r}))
+"""
+    command = [sys.executable, "-X", "warn_default_encoding", "-W", "ignore", "-c", script]
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 class _SlowEmbedder(FakeEmbedder):
     """Takes its time, so that a kill lands anywhere."""
 
