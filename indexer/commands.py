@@ -133,7 +133,7 @@ def verify(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Re-derive every checksum, chunk position and article version of the live index, and say what differs.
+    """Check every checksum, chunk position and article version of the live index, and say what differs.
 
     Exit status: 0 sound; 1 something differs; 2 no index to verify.
     """

@@ -1,4 +1,5 @@
-"""Does a published index say what it should? Everything is derived again from the stored sources and compared.
+"""Does a published index say what it should? Its files are compared with the manifest, articles and catalogue with what
+the stored sources give again, and positions with the text that they stand in. Vectors and words are not made again.
 
 Unlike `Snapshot.open`, which stops at the first fault, this collects all of them.
 """
