@@ -100,10 +100,6 @@ class EmbeddingCache:
         """The cache key of `text` under this fingerprint: 32 bytes."""
         return hashlib.sha256(self._salt + b"\0" + text.encode()).digest()
 
-    def missing(self, keys: Sequence[bytes]) -> set[bytes]:
-        """Those of `keys` that have no vector yet."""
-        return set(keys) - {key for key, value in self._table.read(keys) if len(value) == 4 * self._dimensions}
-
     def fill(self, embedder: Embedder, texts: Sequence[str]) -> Iterator[int]:
         """Embed `texts` and keep them, committing batch by batch. Yields the number done after each batch."""
         ordered = sorted(texts, key=len)

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.articles import Article
-from indexer.chunking import ChunkLimits, heading_text, strip_markup
+from indexer.chunking import ChunkLimits
 from indexer.dense import DenseIndex, IndexType
 from indexer.embedding import Fingerprint
 from indexer.errors import IndexCorrupt, IndexMismatch, IndexNotFound
@@ -230,13 +230,6 @@ class Snapshot:
         return Span(
             int(record["start_line"]), int(record["end_line"]), int(record["start_byte"]), int(record["end_byte"])
         )
-
-    def chunk_text(self, chunk: int) -> str:
-        """The chunk as the embedder read it, from the stored source."""
-        record = self.chunks[chunk]
-        article = self.article(int(record["article"]))
-        heading = heading_text(article.sections[int(record["section"])].heading_path)
-        return f"{heading}\n{strip_markup(article.source.slice(self.chunk_span(chunk)))}"
 
 
 def check_files(folder: Path, manifest: Manifest, concerns: Callable[[str], bool] = lambda name: True) -> None:

@@ -25,7 +25,7 @@ from indexer.errors import IndexBusy, IndexMismatch, IndexUnwritable
 from indexer.metadata import Audience
 from indexer.publishing import check_embedder
 from indexer.snapshot import Snapshot, current_version
-from tests.conftest import FakeEmbedder, build, write_article
+from tests.conftest import FakeEmbedder, build, chunk_text, write_article
 
 ROOT = Path(building.__file__).parents[1]
 
@@ -350,5 +350,5 @@ def test_the_real_model_end_to_end(small_world: Path, index_dir: Path, real_embe
     snapshot = Snapshot.open(index_dir)
     check_embedder(snapshot.manifest, load_embedder())
     assert snapshot.manifest.limits.max_tokens <= 256
-    texts = [snapshot.chunk_text(number) for number in range(report.chunk_count)]
+    texts = [chunk_text(snapshot, number) for number in range(report.chunk_count)]
     assert max(real_embedder.count_tokens(texts)) <= 254

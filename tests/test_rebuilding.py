@@ -23,7 +23,7 @@ from indexer.history import ResolvedTickets
 from indexer.metadata import Audience
 from indexer.publishing import Learned, publish_learned
 from indexer.snapshot import Snapshot, current_version
-from tests.conftest import FAKE_DIMENSIONS, FakeEmbedder, build, write_article
+from tests.conftest import FAKE_DIMENSIONS, FakeEmbedder, build, chunk_text, write_article
 
 
 @pytest.fixture
@@ -336,7 +336,7 @@ def test_terms_go_into_the_index_as_they_are_searched(small_world: Path, index_d
     build(small_world, index_dir)
     snapshot = Snapshot.open(index_dir)
     of = snapshot.chunks["article"].tolist()
-    terms = [set(analyze(snapshot.chunk_text(chunk))) for chunk in range(len(of))]
+    terms = [set(analyze(chunk_text(snapshot, chunk))) for chunk in range(len(of))]
     for term in set().union(*terms):
         _, held = snapshot.words.scores({term: 1.0})
         holding = {of[chunk] for chunk, in_chunk in enumerate(terms) if term in in_chunk}
