@@ -21,7 +21,7 @@ from mdit_py_plugins.front_matter import front_matter_plugin
 from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
-from indexer.errors import ArticleError
+from indexer.errors import ArticleError, InputError, NoText
 from indexer.metadata import Audience, LooseFrontMatter
 from indexer.source import SourceText, Span
 
@@ -98,17 +98,35 @@ def markdown_parser() -> MarkdownIt:
 
 
 def find_articles(root: Path) -> list[Path]:
-    """All article files below `root`, sorted by POSIX path. Hidden files and folders are passed over."""
+    """All article files below `root`, sorted by POSIX path. Hidden files and folders are passed over.
+
+    Raises:
+        InputError: a folder cannot be read. What it holds is unknown, so it must not look as if it held nothing.
+    """
     found: dict[str, Path] = {}
-    for folder, below, names in os.walk(root):
+    for folder, below, names in os.walk(root, onerror=_refuse):
         below[:] = [name for name in below if not name.startswith(".")]
         here = Path(folder)
         start = "" if here == root else f"{here.relative_to(root).as_posix()}/"
         for name in names:
             file = here / name
-            if file.suffix.lower() in ARTICLE_SUFFIXES and not name.startswith(".") and file.is_file():
+            if file.suffix.lower() in ARTICLE_SUFFIXES and not name.startswith(".") and _may_be_file(file):
                 found[start + name] = file
     return [found[path] for path in sorted(found)]
+
+
+def _refuse(error: OSError) -> None:
+    if not isinstance(error, FileNotFoundError):  # removed since it was listed
+        raise InputError(
+            f"folder {error.filename} cannot be read ({error.strerror}); let this account read it, or move it away"
+        ) from error
+
+
+def _may_be_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except PermissionError:
+        return True  # reading it will tell
 
 
 def read_article(root: Path, file: Path, default_audience: Audience = Audience.INTERNAL) -> Article:
@@ -124,6 +142,9 @@ def read_article(root: Path, file: Path, default_audience: Audience = Audience.I
 def read_source(root: Path, file: Path) -> tuple[str, bytes]:
     """The name and the bytes of `file` below `root`. Raises ArticleError if it cannot be an article."""
     path = file.relative_to(root).as_posix()
+    shown = path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+    if shown != path:
+        raise ArticleError(shown, 1, "has a name that is not UTF-8; rename the file")
     if _leads_out(root, path):
         raise ArticleError(path, 1, "is a link that leads out of the folder; copy the file in instead")
     try:
@@ -136,7 +157,7 @@ def read_source(root: Path, file: Path) -> tuple[str, bytes]:
 
 
 def parse_article(path: str, data: bytes, default_audience: Audience = Audience.INTERNAL) -> Article:
-    """Parse one file's bytes. Pure: `path` is only a name. Raises ArticleError as `read_article`."""
+    """Parse one file's bytes. Pure: `path` is only a name. Raises ArticleError as `read_article`, NoText among them."""
     source = _decode(path, data)
     tokens = markdown_parser().parse(source.text.removeprefix("\ufeff"))
     meta = _front_matter(path, tokens)
@@ -144,7 +165,7 @@ def parse_article(path: str, data: bytes, default_audience: Audience = Audience.
     title = meta.title or (plain_text(headings[0]) if headings else "") or _title_from(path)
     sections = tuple(_sections(source, tokens, title))
     if not any(section.blocks for section in sections):
-        raise ArticleError(path, 1, "has no text; write the article or remove the file")
+        raise NoText(path, 1, "has no text; write the article or remove the file")
     return Article(
         path=path,
         article_id=meta.id or str(PurePosixPath(path).with_suffix("")),
@@ -221,6 +242,10 @@ def load_yaml(path: str, content: str) -> dict[str, Any]:
         raise ArticleError(path, line, f"front matter is not valid YAML: {error.problem}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise ArticleError(path, 1, f"front matter is not valid YAML: {error}") from error
+    except (LookupError, AttributeError, TypeError) as error:  # PyYAML's own, of `!!bool maybe` and `!!timestamp soon`
+        raise ArticleError(
+            path, 1, "front matter has a value that its `!!` tag does not allow; drop the tag"
+        ) from error
     if not isinstance(values, dict):
         raise ArticleError(path, 2, "front matter must be `key: value` lines")
     return {str(key): value for key, value in values.items()}
@@ -250,7 +275,7 @@ def _sections(source: SourceText, tokens: list[Token], title: str) -> Iterator[S
             return None
         names = [name for _, name in stack]
         path = tuple(names if names and names[0] == title else [title, *names])
-        anchor = _unique(slugify(heading[1]), anchors) if heading else ""
+        anchor = unique_anchor(slugify(heading[1]), anchors) if heading else ""
         level = heading[0] if heading else 0
         return Section(path, anchor, level, source.line_span(first_line, max(first_line, last_line)), tuple(blocks))
 
@@ -286,8 +311,14 @@ def _block(source: SourceText, kind: str, begin: int, end: int) -> Block:
     return Block(kind, start, start + len(stripped))
 
 
-def _unique(anchor: str, seen: dict[str, int]) -> str:
-    """GitHub's rule for repeated headings: `-1`, `-2` and so on."""
-    count = seen.get(anchor, 0)
-    seen[anchor] = count + 1
-    return f"{anchor}-{count}" if count else anchor
+def unique_anchor(slug: str, seen: dict[str, int]) -> str:
+    """GitHub's rule for repeated headings: `-1`, `-2` and so on, past those that are other headings' own.
+
+    `seen` holds every anchor given so far with its last number, and takes this one. Source: github-slugger, index.js.
+    """
+    anchor = slug
+    while anchor in seen:
+        seen[slug] += 1
+        anchor = f"{slug}-{seen[slug]}"
+    seen[anchor] = 0
+    return anchor

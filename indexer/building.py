@@ -32,13 +32,13 @@ from indexer.gathering import (
     read_sources,
 )
 from indexer.metadata import Audience
-from indexer.publishing import fresh_folder, lock_index, make_manifest, publish, read_learned
+from indexer.publishing import Learned, fresh_folder, lock_index, make_manifest, publish, read_learned
 from indexer.snapshot import Manifest, check_files, current_version
 from indexer.writing import write_texts, write_vectors
 
 
 class NothingPublished(KBError):
-    """`strict` was asked for and files were malformed, or no article was found."""
+    """`strict` was asked for and something would be left out, or no article was found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class BuildOptions:
 
     Attributes:
         default_audience: audience of articles that name none.
-        strict: publish nothing if any file is malformed.
+        strict: publish nothing if any file is malformed, or what was learned is damaged.
     """
 
     default_audience: Audience = Audience.INTERNAL
@@ -67,6 +67,7 @@ class BuildReport:
         errors: one for each malformed file, which is not in the index.
         embedded, reused: vectors computed now, and taken over by content.
         model, precision: what embeds.
+        learning_lost: why the new version does not know what the one before had learned; empty if nothing was lost.
     """
 
     version: str
@@ -82,6 +83,7 @@ class BuildReport:
     duration_s: float
     model: str
     precision: str
+    learning_lost: str = ""
 
 
 def build_index(
@@ -94,13 +96,14 @@ def build_index(
     """Index every article below `source_dir` and publish the result in `index_dir`.
 
     Raises:
-        NothingPublished: no article was found, or `options.strict` and a file is malformed.
+        NothingPublished: no article was found, or `options.strict` and something would be left out.
         IndexBusy: another build is running on `index_dir`.
+        IndexUnwritable: the system refuses to write there.
+        InputError: a folder below `source_dir` cannot be read.
     """
     started = time.monotonic()
     options = options or BuildOptions()
-    index_dir.mkdir(parents=True, exist_ok=True)
-    with lock_index(index_dir):
+    with lock_index(index_dir, make=True):
         recipe = Recipe(embedder.fingerprint, _fit_limits(options.limits, embedder), options.default_audience)
         sources = read_sources(source_dir, recipe)
         live = _sound_version(index_dir, digest_inputs([source.key for source in sources]), options.index_type)
@@ -115,8 +118,11 @@ def build_index(
             _check_gathered(source_dir, gathered, options.strict)
             if live and live.inputs == gathered.inputs:
                 return _unchanged(current_version(index_dir), live, tuple(gathered.errors), started)
+            learned, lost = _carry_over(index_dir, embedder, options.strict)
             before = _cards_before(index_dir)
-            version, embedded = _publish_version(index_dir, gathered, embedder, embeddings, kept, options, progress)
+            version, embedded = _publish_version(
+                index_dir, gathered, embedder, embeddings, kept, learned, options, progress
+            )
             embeddings.keep_only(key for entry in gathered.entries for key in entry.vector_keys)
             kept.keep_only(gathered.entries)
         finally:
@@ -137,6 +143,7 @@ def build_index(
         duration_s=time.monotonic() - started,
         model=embedder.fingerprint.model,
         precision=embedder.fingerprint.precision,
+        learning_lost=lost,
     )
 
 
@@ -186,19 +193,32 @@ def _check_gathered(source_dir: Path, gathered: Gathered, strict: bool) -> None:
         raise NothingPublished(f"no article that can be read in {source_dir}; nothing published{faults}")
 
 
+def _carry_over(index_dir: Path, embedder: Embedder, strict: bool) -> tuple[Learned, str]:
+    """What the live version has learned, and why that is lost if it is: a damaged index can be built again."""
+    try:
+        return read_learned(index_dir, embedder), ""
+    except (IndexCorrupt, IndexMismatch) as error:
+        reason = str(error).removesuffix(": run `kb index` again")
+        if strict:
+            raise NothingPublished(
+                f"nothing published, because --strict was given and what the index learned would be lost: {reason}"
+            ) from error
+        return Learned(), reason
+
+
 def _publish_version(
     index_dir: Path,
     gathered: Gathered,
     embedder: Embedder,
     embeddings: EmbeddingCache,
     kept: ArticleCache,
+    learned: Learned,
     options: BuildOptions,
     progress: Progress,
 ) -> tuple[str, int]:
     """Embed what is new, write a version and publish it. Returns its name, and how many texts were embedded."""
     entries = gathered.entries
     chunks, openings, embedded = _embed(embeddings, embedder, entries, kept, progress)
-    learned = read_learned(index_dir, embedder)
     building = fresh_folder(index_dir)
     steps = len(entries) + 1  # the last is publishing
     kind = choose_type(options.index_type, len(chunks))
@@ -244,8 +264,8 @@ def _embed(
 def _cards_before(index_dir: Path) -> dict[str, str]:
     """Paths and versions of the live index's articles; empty without one."""
     try:
-        catalog = index_dir / current_version(index_dir) / "catalog.jsonl"
-        records = [json.loads(line) for line in catalog.read_text().splitlines()]
+        with (index_dir / current_version(index_dir) / "catalog.jsonl").open("rb") as file:
+            records = [json.loads(line) for line in file]
         return {record["path"]: record["version"] for record in records}
     except (IndexNotFound, IndexCorrupt, OSError, ValueError, KeyError):
         return {}
@@ -267,4 +287,5 @@ def describe(report: BuildReport) -> dict[str, Any]:
         "duration_s": round(report.duration_s, 3),
         "model": report.model,
         "precision": report.precision,
+        "learning_lost": report.learning_lost,
     }

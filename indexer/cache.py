@@ -7,35 +7,41 @@ import json
 import sqlite3
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 
 from indexer.embedding import Embedder, Fingerprint, Vectors, embed_documents
-from indexer.errors import IndexCorrupt
+from indexer.errors import IndexUnwritable
 
 _BATCH = 256
 """Texts embedded between two commits: what a crash can cost, and what progress moves by."""
 
 _MOST_MARKS = 500
+_BUSY_S = 5.0
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 
 
 class BlobTable:
     """A SQLite file of values by key, each with its CRC-32.
 
     One writer at a time, which the index lock ensures. A damaged file is begun again, and a damaged value counts as
-    missing: all of it can be had from the articles.
+    missing: all of it can be had from the articles. A file that is only busy or out of reach is left as it is.
+
+    Raises:
+        IndexUnwritable: SQLite cannot open or write it, for another reason than damage.
     """
 
     def __init__(self, file: Path, table: str) -> None:
-        self._table = table
+        self._table, self._file = table, file
         connection = _open_sound(file, table)
         if connection is None:
             for leftover in (file, file.with_name(f"{file.name}-wal"), file.with_name(f"{file.name}-shm")):
                 leftover.unlink(missing_ok=True)
             connection = _open_sound(file, table)
         if connection is None:
-            raise IndexCorrupt(f"{file} cannot be written; check the disk, remove the file and run `kb index` again")
+            raise _unwritable(file, "it is damaged again as soon as it is begun")
         self._connection = connection
 
     def close(self) -> None:
@@ -54,7 +60,7 @@ class BlobTable:
 
     def put(self, values: Iterable[tuple[bytes, bytes]]) -> None:
         """Keep `values` by their keys, all of them or none."""
-        with self._connection:
+        with self._writing():
             self._connection.executemany(
                 f"INSERT OR REPLACE INTO {self._table} VALUES (?, ?)",  # noqa: S608 (a constant)
                 ((key, value + zlib.crc32(value).to_bytes(4, "big")) for key, value in values),
@@ -64,11 +70,19 @@ class BlobTable:
         """Drop every value that is not named: what deleted articles leave behind."""
         held = {key for (key,) in self._connection.execute(f"SELECT key FROM {self._table}")}  # noqa: S608
         dead = held.difference(keys)
-        with self._connection:
+        with self._writing():
             self._connection.executemany(
                 f"DELETE FROM {self._table} WHERE key = ?",  # noqa: S608 (a constant)
                 ((key,) for key in dead),
             )
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        try:
+            with self._connection:
+                yield
+        except sqlite3.Error as error:
+            raise _unwritable(self._file, error) from error
 
 
 class EmbeddingCache:
@@ -85,10 +99,6 @@ class EmbeddingCache:
     def key(self, text: str) -> bytes:
         """The cache key of `text` under this fingerprint: 32 bytes."""
         return hashlib.sha256(self._salt + b"\0" + text.encode()).digest()
-
-    def missing(self, keys: Sequence[bytes]) -> set[bytes]:
-        """Those of `keys` that have no vector yet."""
-        return set(keys) - {key for key, value in self._table.read(keys) if len(value) == 4 * self._dimensions}
 
     def fill(self, embedder: Embedder, texts: Sequence[str]) -> Iterator[int]:
         """Embed `texts` and keep them, committing batch by batch. Yields the number done after each batch."""
@@ -125,15 +135,27 @@ class EmbeddingCache:
 
 
 def _open_sound(file: Path, table: str) -> sqlite3.Connection | None:
-    """The database at `file`, made if there is none; None if SQLite finds it damaged."""
-    connection = sqlite3.connect(file)
+    """The database at `file`, made if there is none; None if SQLite finds it damaged. Raises IndexUnwritable."""
+    try:
+        connection = sqlite3.connect(file, timeout=_BUSY_S)
+    except sqlite3.Error as error:
+        raise _unwritable(file, error) from error
     try:
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=NORMAL")
         connection.execute(f"CREATE TABLE IF NOT EXISTS {table} (key BLOB PRIMARY KEY, value BLOB)")
         if connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",):
             return connection
-    except sqlite3.DatabaseError:
-        pass
+    except sqlite3.Error as error:
+        if getattr(error, "sqlite_errorcode", 0) & 0xFF not in _DAMAGED:  # the low byte says what kind
+            connection.close()
+            raise _unwritable(file, error) from error
     connection.close()
     return None
+
+
+def _unwritable(file: Path, reason: object) -> IndexUnwritable:
+    return IndexUnwritable(
+        f"{file} cannot be used ({reason}): end what else has it open, check its rights and the free space, and run "
+        "`kb index` again"
+    )

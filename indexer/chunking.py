@@ -26,7 +26,7 @@ _MARKUP = (
     (re.compile(r"\[([^\]]*)\]\([^)]*\)"), r"\1"),
     (re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1"), r"\2"),
     (re.compile(r"^\s*(```|~~~).*$", re.MULTILINE), ""),
-    (re.compile(r"^\s*\|?[\s:|-]{3,}\|?\s*$", re.MULTILINE), ""),
+    (re.compile(r"^[\s:|-]{3,}$", re.MULTILINE), ""),
     (re.compile(r"^\s*#{1,6}\s+", re.MULTILINE), ""),
 )
 
@@ -63,7 +63,7 @@ class Chunk:
 
 
 def chunk_article(article: Article, limits: ChunkLimits, count_tokens: CountTokens) -> list[Chunk]:
-    """The chunks of `article`, in reading order. At least one: an article of headings alone has its first section's."""
+    """The chunks of `article`, in reading order. At least one, since no article is of headings alone."""
     chunks = []
     for number, section in enumerate(article.sections):
         if not section.blocks:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from indexer.errors import InputError, KBError
+from indexer.errors import IndexCorrupt, InputError, KBError
 from indexer.importing.commands import app as import_app
 
 if TYPE_CHECKING:
@@ -39,7 +39,10 @@ def index(
     audience: Annotated[
         Literal["public", "internal"], typer.Option(help="Audience of articles that name none.")
     ] = "internal",
-    strict: Annotated[bool, typer.Option("--strict", help="Publish nothing if any file is malformed.")] = False,
+    strict: Annotated[
+        bool,
+        typer.Option("--strict", help="Publish nothing if any file is malformed, or what was learned is damaged."),
+    ] = False,
     model: Annotated[
         str | None,
         typer.Option(
@@ -64,8 +67,8 @@ def index(
     Where nothing changed since the last time, nothing is published. Only new and changed articles are read and
     embedded; what a team taught the index stays.
 
-    Exit status: 0 published or nothing changed; 1 the same, but without the malformed files listed; 2 nothing
-    published.
+    Exit status: 0 published or nothing changed; 1 the same, but without the malformed files listed, or without what
+    was learned, since that was damaged; 2 nothing published.
     """
     # Read once, when numpy is imported: threads of one small product wait for each other, and spin while they do.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -77,22 +80,26 @@ def index(
     from indexer.embedding import DEFAULT_MODEL, Precision, load_embedder
     from indexer.metadata import Audience
     from indexer.progress import reporter_for
-    from indexer.snapshot import live_manifest
+    from indexer.snapshot import live_origin
 
     _require_folder(source)
     console = Console(stderr=True)
     options = BuildOptions(default_audience=Audience(audience), strict=strict, index_type=IndexType(index_type))
-    live = live_manifest(index_dir)
+    try:
+        live = live_origin(index_dir)
+    except IndexCorrupt as error:
+        live = None
+        if model is None:
+            reason = str(error).removesuffix(": run `kb index` again")
+            _note(console, f"what model made the index cannot be told ({reason}); {DEFAULT_MODEL} makes it now")
     if live and model is None:
         model, precision = live.fingerprint.model, precision or live.fingerprint.precision.value
     embedder = load_embedder(model or DEFAULT_MODEL, Precision(precision) if precision else None)
     if live and live.has_learned and live.fingerprint != embedder.fingerprint:
-        console.print(
-            f"kb: note: what the index learned was learned with {live.fingerprint.model} in "
-            f"{live.fingerprint.precision} and is left out: run `kb learn` and `kb calibrate` again",
-            style="yellow",
-            highlight=False,
-            soft_wrap=True,
+        _note(
+            console,
+            f"what the index learned was learned with {live.fingerprint.model} in {live.fingerprint.precision} and is "
+            "left out: run `kb learn` and `kb calibrate` again",
         )
 
     def build() -> BuildReport:
@@ -102,7 +109,8 @@ def index(
         return report
 
     if not watch:
-        raise typer.Exit(1 if build().errors else 0)
+        report = build()
+        raise typer.Exit(1 if report.errors or report.learning_lost else 0)
 
     from indexer.watching import watch_articles
 
@@ -125,7 +133,7 @@ def verify(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Re-derive every checksum, chunk position and article version of the live index, and say what differs.
+    """Check every checksum, chunk position and article version of the live index, and say what differs.
 
     Exit status: 0 sound; 1 something differs; 2 no index to verify.
     """
@@ -174,6 +182,10 @@ def _require_folder(folder: Path) -> None:
         raise InputError(f"{folder} is not a folder; name the one that holds the Markdown articles")
 
 
+def _note(console: Console, text: str) -> None:
+    console.print(f"kb: note: {text}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+
+
 def _show_report(console: Console, report: BuildReport, as_json: bool, quiet: bool) -> None:
     from indexer.building import describe
 
@@ -181,6 +193,9 @@ def _show_report(console: Console, report: BuildReport, as_json: bool, quiet: bo
         print(json.dumps(describe(report), ensure_ascii=False, indent=1), flush=True)
     for error in report.errors:
         print(error, file=sys.stderr)
+    if report.learning_lost:
+        lost = f"what the index had learned is lost ({report.learning_lost}): run `kb learn` and `kb calibrate` again"
+        console.print(f"kb: {lost}", style="red", markup=False, highlight=False, soft_wrap=True)
     if quiet or as_json:
         return
     size = f"{report.article_count} articles in {report.chunk_count} chunks"

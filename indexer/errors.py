@@ -2,10 +2,12 @@
 
 KBError
 ├── ArticleError        one file cannot be read as an article
+│   └── NoText          it has nothing but headings
 ├── IndexNotFound       no published index at the given place
 ├── IndexCorrupt        the files differ from what was published
 ├── IndexMismatch       built with something else than what is configured now
 ├── IndexBusy           somebody else is publishing
+├── IndexUnwritable     the index cannot be written: rights, or a full disk
 ├── ModelError          embedding weights missing or altered
 ├── DatasetError        an evaluation data set or history cannot be read
 ├── SettingsError       the configuration contradicts itself
@@ -38,6 +40,10 @@ class ArticleError(KBError):
         self.reason = reason
 
 
+class NoText(ArticleError):
+    """A file without text: empty, or of headings alone."""
+
+
 class IndexNotFound(KBError):
     """No published index at the given place."""
 
@@ -54,6 +60,10 @@ class IndexBusy(KBError):
     """Another process is publishing into the same index directory."""
 
 
+class IndexUnwritable(KBError):
+    """The system does not let this process write the index: its rights, a full disk, a damaged file system."""
+
+
 class ModelError(KBError):
     """Embedding weights are missing or not the ones that were pinned."""
 
@@ -67,7 +77,7 @@ class SettingsError(KBError):
 
 
 class SourceError(KBError):
-    """A foreign knowledge base cannot be read: address, credentials, export file or settings. Nothing was imported."""
+    """A foreign knowledge base cannot be read: address, credentials, export file or settings."""
 
 
 class PageError(KBError):

@@ -109,15 +109,16 @@ class ArticleCache:
 def read_sources(source_dir: Path, recipe: Recipe) -> list[SourceFile]:
     """Every article file below `source_dir`, sorted by path, with its bytes' key."""
     digest = recipe.digest()
-    found = []
-    for file in find_articles(source_dir):
-        try:
-            path, data = read_source(source_dir, file)
-        except ArticleError as error:
-            found.append(SourceFile(file, error.path, _key(digest, error.path, error.reason.encode())))
-        else:
-            found.append(SourceFile(file, path, _key(digest, path, data)))
-    return found
+    return [_read_file(source_dir, file, digest)[0] for file in find_articles(source_dir)]
+
+
+def _read_file(source_dir: Path, file: Path, recipe: bytes) -> tuple[SourceFile, bytes | ArticleError]:
+    """`file` as it is now, and its bytes or why they cannot be had; the key is of either."""
+    try:
+        path, data = read_source(source_dir, file)
+    except ArticleError as error:
+        return SourceFile(file, error.path, _key(recipe, error.path, error.reason.encode())), error
+    return SourceFile(file, path, _key(recipe, path, data)), data
 
 
 def digest_inputs(keys: Sequence[bytes]) -> str:
@@ -151,16 +152,18 @@ def gather_articles(
     errors: dict[str, ArticleError] = {}
     fresh: list[tuple[Entry, Derived]] = []
     for number, source in enumerate(todo, start=1):
+        now, data = _read_file(source_dir, source.file, digest)
+        keys[source.path] = now.key  # the file may have changed since it was listed, or gone
         try:
-            path, data = read_source(source_dir, source.file)
-            keys[path] = _key(digest, path, data)  # the file may have changed since it was listed
-            article = parse_article(path, data, recipe.default_audience)
+            if isinstance(data, ArticleError):
+                raise data
+            article = parse_article(now.path, data, recipe.default_audience)
         except ArticleError as error:
             errors[source.path] = error
         else:
             item = derive_article(article, recipe.limits, count_tokens)
             vector_keys = tuple(vector_key(text) for text in item.texts)
-            entry = Entry(keys[path], path, article.article_id, article.version, vector_keys)
+            entry = Entry(now.key, now.path, article.article_id, article.version, vector_keys)
             known[entry.key] = entry
             fresh.append((entry, item))
         if len(fresh) == _BATCH or number == len(todo):

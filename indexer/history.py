@@ -127,9 +127,9 @@ def write_history(
     folder.mkdir(parents=True)
     np.save(folder / _TICKETS, tickets.vectors)
     records = [{"articles": links, "created": day} for links, day in zip(tickets.links, tickets.created, strict=True)]
-    (folder / _LINKS).write_text(json.dumps(records))
+    (folder / _LINKS).write_text(json.dumps(records), encoding="utf-8")
     if tickets.belief is not None:
-        (folder / _BELIEF).write_text(json.dumps(asdict(tickets.belief), indent=1))
+        (folder / _BELIEF).write_text(json.dumps(asdict(tickets.belief), indent=1), encoding="utf-8")
     if tickets.words:
         write_ticket_words(folder, tickets.words)
     mapped = transform(tickets.vectors, geometry)

@@ -46,9 +46,16 @@ def _fault(draft: Draft, target: str, root: Path, articles: Mapping[str, Article
     path = posixpath.normpath(posixpath.join(posixpath.dirname(draft.path), name)) if name else draft.path
     if path.startswith(".."):
         return f"`{target}` leads out of the articles' folder"
-    if not (root / path).is_file():
+    if not _is_file(root / path):
         return f"`{target}` does not exist"
     if not parts.fragment or Path(path).suffix.lower() not in ARTICLE_SUFFIXES or path not in articles:
         return None
     anchors = {section.anchor for section in articles[path].sections if section.anchor}
     return None if unquote(parts.fragment) in anchors else f"`{target}`: no heading has the anchor `{parts.fragment}`"
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name longer than any file may have
+        return False

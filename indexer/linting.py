@@ -26,7 +26,6 @@ from indexer.articles import (
     line_of_key,
     load_yaml,
     markdown_parser,
-    parse_article,
     read_article,
 )
 from indexer.errors import ArticleError
@@ -100,7 +99,7 @@ def lint_articles(root: Path) -> LintResult:
     files = find_articles(root)
     for file in files:
         try:
-            drafts.append(_read(root, file))
+            drafts.append(_draft(read_article(root, file)))
         except ArticleError as error:
             findings.append(Finding(error.path, error.line, "unreadable", error.reason))
     articles = {draft.path: draft.article for draft in drafts}
@@ -111,15 +110,6 @@ def lint_articles(root: Path) -> LintResult:
         findings += _check_exposures(draft.article)
     findings += check_collection(drafts)
     return LintResult(len(files), tuple(sorted(set(findings))))
-
-
-def draft_of(path: str, data: bytes) -> Draft:
-    """Parse one file's bytes for linting. Raises ArticleError."""
-    return _draft(parse_article(path, data))
-
-
-def _read(root: Path, file: Path) -> Draft:
-    return _draft(read_article(root, file))
 
 
 def _draft(article: Article) -> Draft:

@@ -17,6 +17,9 @@ CONTAINMENT = 0.8
 """Share of the smaller article's runs found in the larger: an article pasted into a longer one."""
 
 _FEWEST_RUNS = 20
+_MOST_HOLDERS = 20
+"""Articles of one run that later ones are compared with; a footer that thousands share makes no pair of each two."""
+
 _WORD = re.compile(r"\w+")
 
 
@@ -33,7 +36,8 @@ class Pair:
 def find_near_duplicates(texts: Sequence[str]) -> list[Pair]:
     """All pairs of `texts` at or above either threshold, in order. Texts with fewer than 20 runs are passed over.
 
-    Only pairs that share a run are ever looked at, so the cost follows the amount of shared text.
+    Only pairs that share a run are ever looked at, and of a run that many share only those with the first few of them,
+    so the cost grows with the amount of text. Of many copies each is found to be like the first few.
     """
     holders: dict[int, list[int]] = {}
     sizes: list[int] = []
@@ -46,7 +50,8 @@ def find_near_duplicates(texts: Sequence[str]) -> list[Pair]:
         for run in runs:
             others = holders.setdefault(run, [])
             shared.update((other, number) for other in others)
-            others.append(number)
+            if len(others) < _MOST_HOLDERS:
+                others.append(number)
     pairs = []
     for (first, second), common in shared.items():
         resemblance = common / (sizes[first] + sizes[second] - common)

@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from indexer.chunking import ChunkLimits
 from indexer.dense import IndexType
 from indexer.embedding import Embedder, Vectors
-from indexer.errors import IndexBusy, IndexCorrupt, IndexMismatch, IndexNotFound
+from indexer.errors import IndexBusy, IndexCorrupt, IndexMismatch, IndexNotFound, IndexUnwritable
 from indexer.history import ResolvedTickets, TicketHistory, read_tickets, write_history
 from indexer.snapshot import (
     DECISION,
@@ -34,6 +34,7 @@ from indexer.snapshot import (
     FileRecord,
     Manifest,
     Snapshot,
+    check_files,
     current_version,
     file_record,
     is_learned,
@@ -63,7 +64,7 @@ def publish_learned(index_dir: Path, embedder: Embedder, learned: Learned) -> tu
         The new version's name, and the articles linked in tickets that the index does not hold.
 
     Raises:
-        IndexNotFound, IndexCorrupt, IndexMismatch, IndexBusy.
+        IndexNotFound, IndexCorrupt, IndexMismatch, IndexBusy, IndexUnwritable.
     """
     with lock_index(index_dir):
         live = Snapshot.open(index_dir)
@@ -113,21 +114,43 @@ def write_learned(
     if learned.tickets is not None:
         write_history(folder / HISTORY, learned.tickets, paths, means, geometry)
     if learned.decision is not None:
-        (folder / DECISION).write_text(json.dumps(learned.decision, indent=1))
+        (folder / DECISION).write_text(json.dumps(learned.decision, indent=1), encoding="utf-8")
 
 
 def read_learned(index_dir: Path, embedder: Embedder) -> Learned:
-    """What the live version has learned: it names articles by path, so it survives a rebuild by the same model."""
+    """What the live version has learned: it names articles by path, so it survives a rebuild by the same model.
+
+    Nothing without an index, or if another model embedded it.
+
+    Raises:
+        IndexCorrupt: it has learned something that is not as it was published.
+        IndexMismatch: it has learned something in another format.
+    """
     try:
         folder = index_dir / current_version(index_dir)
-        if Manifest.read(folder).fingerprint != embedder.fingerprint:
-            return Learned()
-        return Learned(
-            tickets=read_tickets(folder / HISTORY) if (folder / HISTORY).is_dir() else None,
-            decision=json.loads((folder / DECISION).read_bytes()) if (folder / DECISION).is_file() else None,
-        )
-    except (IndexNotFound, IndexCorrupt, IndexMismatch, OSError, ValueError):
+        manifest = Manifest.read(folder)
+    except IndexNotFound:
         return Learned()
+    except (IndexCorrupt, IndexMismatch):
+        if _holds_learning(index_dir):
+            raise
+        return Learned()
+    if manifest.fingerprint != embedder.fingerprint:
+        return Learned()
+    check_files(folder, manifest, is_learned)
+    return Learned(
+        tickets=read_tickets(folder / HISTORY) if (folder / HISTORY).is_dir() else None,
+        decision=json.loads((folder / DECISION).read_bytes()) if (folder / DECISION).is_file() else None,
+    )
+
+
+def _holds_learning(index_dir: Path) -> bool:
+    """Whether files of what was learned lie in the live version, or in any where it cannot be told which is live."""
+    try:
+        versions = [index_dir / current_version(index_dir)]
+    except IndexCorrupt:
+        versions = list(index_dir.iterdir())
+    return any((version / name).exists() for version in versions for name in (HISTORY, DECISION))
 
 
 def fresh_folder(index_dir: Path) -> Path:
@@ -171,7 +194,7 @@ def publish(index_dir: Path, building: Path, manifest: Manifest) -> str:
     building.rename(index_dir / version)
     _flush(index_dir)
     pointer = index_dir / ".CURRENT.new"
-    pointer.write_text(version + "\n")
+    pointer.write_text(version + "\n", encoding="utf-8")
     _flush(pointer)
     pointer.replace(index_dir / "CURRENT")
     _flush(index_dir)
@@ -191,16 +214,32 @@ def _flush(path: Path) -> None:
 
 
 @contextmanager
-def lock_index(index_dir: Path) -> Iterator[None]:
-    """Hold the index directory for one writer. The system releases it if the process dies."""
-    if not index_dir.is_dir():
-        raise IndexNotFound(f"no index at {index_dir}: run `kb index FOLDER --index {index_dir}` first")
-    with (index_dir / ".lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise IndexBusy(f"another `kb index` is writing to {index_dir}; wait for it to end") from error
-        yield
+def lock_index(index_dir: Path, *, make: bool = False) -> Iterator[None]:
+    """Hold the index directory for one writer. The system releases it if the process dies.
+
+    Args:
+        make: make the directory if there is none.
+
+    Raises:
+        IndexNotFound, IndexBusy.
+        IndexUnwritable: the system refuses to write there, now or while it is held.
+    """
+    try:
+        if make:
+            index_dir.mkdir(parents=True, exist_ok=True)
+        elif not index_dir.is_dir():
+            raise IndexNotFound(f"no index at {index_dir}: run `kb index FOLDER --index {index_dir}` first")
+        with (index_dir / ".lock").open("wb") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise IndexBusy(f"another `kb index` is writing to {index_dir}; wait for it to end") from error
+            yield
+    except OSError as error:
+        raise IndexUnwritable(
+            f"{error.filename or index_dir} cannot be written ({error.strerror or error}): check its rights and the "
+            "free space, or name another place with --index"
+        ) from error
 
 
 def check_embedder(manifest: Manifest, embedder: Embedder) -> None:

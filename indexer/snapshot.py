@@ -12,6 +12,7 @@ import copy
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.articles import Article
-from indexer.chunking import ChunkLimits, heading_text, strip_markup
+from indexer.chunking import ChunkLimits
 from indexer.dense import DenseIndex, IndexType
 from indexer.embedding import Fingerprint
 from indexer.errors import IndexCorrupt, IndexMismatch, IndexNotFound
@@ -80,19 +81,11 @@ class Manifest:
             },
         }
 
-    @property
-    def has_learned(self) -> bool:
-        """Whether the version holds resolved tickets or a calibrated decision."""
-        return any(map(is_learned, self.files))
-
     @classmethod
     def read(cls, folder: Path) -> Manifest:
         """The manifest of the version in `folder`. Raises IndexCorrupt or IndexMismatch."""
         try:
-            body = (folder / "manifest.json").read_bytes()
-            if hashlib.sha256(body).hexdigest()[:12] != folder.name.rpartition("-")[2]:
-                raise IndexCorrupt(f"{folder}/manifest.json was changed since it was published: run `kb index` again")
-            values = json.loads(body)
+            values = _manifest_values(folder)
             if values["format_version"] != FORMAT_VERSION:
                 raise IndexMismatch(
                     f"{folder} has index format {values['format_version']}, this program reads {FORMAT_VERSION}: "
@@ -113,6 +106,28 @@ class Manifest:
             raise IndexCorrupt(f"{folder / 'manifest.json'} cannot be read ({error}): run `kb index` again") from error
 
 
+def _manifest_values(folder: Path) -> dict[str, Any]:
+    """The values of the manifest in `folder`, of any format. Raises IndexCorrupt, OSError or ValueError."""
+    body = (folder / "manifest.json").read_bytes()
+    if hashlib.sha256(body).hexdigest()[:12] != folder.name.rpartition("-")[2]:
+        raise IndexCorrupt(f"{folder}/manifest.json was changed since it was published: run `kb index` again")
+    values: dict[str, Any] = json.loads(body)
+    return values
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a version of this format or an older one tells the build that replaces it.
+
+    Attributes:
+        fingerprint: what embedded it.
+        has_learned: whether it holds resolved tickets or a calibrated decision.
+    """
+
+    fingerprint: Fingerprint
+    has_learned: bool
+
+
 def is_learned(name: str) -> bool:
     """Whether a version's file of this name holds what a team taught the index, and not what its articles say."""
     return name == DECISION or name.startswith(f"{HISTORY}/")
@@ -129,12 +144,17 @@ def current_version(index_dir: Path) -> str:
     return name
 
 
-def live_manifest(index_dir: Path) -> Manifest | None:
-    """The live version's manifest; None where there is no version that this program reads."""
+def live_origin(index_dir: Path) -> Origin | None:
+    """Of the live version; None without one. Raises IndexCorrupt if it cannot be told."""
     try:
-        return Manifest.read(index_dir / current_version(index_dir))
-    except (IndexNotFound, IndexCorrupt, IndexMismatch):
+        folder = index_dir / current_version(index_dir)
+    except IndexNotFound:
         return None
+    try:
+        values = _manifest_values(folder)
+        return Origin(Fingerprint.from_dict(values["embedder"]), any(map(is_learned, values["files"])))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise IndexCorrupt(f"{folder / 'manifest.json'} cannot be read ({error}): run `kb index` again") from error
 
 
 class Snapshot:
@@ -211,22 +231,19 @@ class Snapshot:
             int(record["start_line"]), int(record["end_line"]), int(record["start_byte"]), int(record["end_byte"])
         )
 
-    def chunk_text(self, chunk: int) -> str:
-        """The chunk as the embedder read it, from the stored source."""
-        record = self.chunks[chunk]
-        article = self.article(int(record["article"]))
-        heading = heading_text(article.sections[int(record["section"])].heading_path)
-        return f"{heading}\n{strip_markup(article.source.slice(self.chunk_span(chunk)))}"
 
+def check_files(folder: Path, manifest: Manifest, concerns: Callable[[str], bool] = lambda name: True) -> None:
+    """Compare the version's files with its manifest, or only those whose names it `concerns`.
 
-def check_files(folder: Path, manifest: Manifest) -> None:
-    """Compare the version's files with its manifest. Raises IndexCorrupt naming the first that differs."""
+    Raises:
+        IndexCorrupt: naming the first that differs.
+    """
     present = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
-    if odd := sorted((present - {"manifest.json"}) ^ manifest.files.keys()):
+    if odd := sorted(filter(concerns, (present - {"manifest.json"}) ^ manifest.files.keys())):
         what = "is missing" if odd[0] in manifest.files else "does not belong here"
         raise IndexCorrupt(f"{folder / odd[0]} {what}: run `kb index` again")
     for name, record in manifest.files.items():
-        if file_record(folder / name) != record:
+        if concerns(name) and file_record(folder / name) != record:
             raise IndexCorrupt(f"{folder / name} was changed since it was published: run `kb index` again")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import mmap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -117,13 +117,6 @@ class StoreWriter:
         self._catalog.write(dump_line(card))
         self._store.write(record)
         self._offsets.append(self._store.tell())
-
-
-def write_store(folder: Path, articles: Iterable[tuple[Article, ArticleCard]]) -> None:
-    """Write whole articles as `StoreWriter` does."""
-    with StoreWriter(folder) as writer:
-        for article, card in articles:
-            writer.add(card_values(card), article_record(article))
 
 
 class ArticleStore:

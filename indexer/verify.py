@@ -1,4 +1,5 @@
-"""Does a published index say what it should? Everything is derived again from the stored sources and compared.
+"""Does a published index say what it should? Its files are compared with the manifest, articles and catalogue with what
+the stored sources give again, and positions with the text that they stand in. Vectors and words are not made again.
 
 Unlike `Snapshot.open`, which stops at the first fault, this collects all of them.
 """
@@ -207,7 +208,7 @@ def _compare_source(snapshot: Snapshot, source_dir: Path) -> Iterator[Problem]:
         try:
             article = read_article(source_dir, file)
         except ArticleError as error:
-            yield Problem(path, f"is malformed in {source_dir} (line {error.line}: {error.reason})")
+            yield Problem(error.path, f"is malformed in {source_dir} (line {error.line}: {error.reason})")
             continue
         if path not in indexed:
             yield Problem(path, f"is in {source_dir}, not in the index; run `kb index`")

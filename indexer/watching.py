@@ -62,4 +62,4 @@ def concerns_articles(root: Path, index: Path, path: Path) -> bool:
         return False
     if any(part.startswith(".") for part in path.relative_to(root).parts):
         return False
-    return path.suffix.lower() in ARTICLE_SUFFIXES or not path.suffix
+    return path.suffix.lower() in ARTICLE_SUFFIXES or not path.is_file()

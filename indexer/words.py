@@ -98,9 +98,9 @@ class WordsWriter:
         order = np.argsort(terms, kind="stable")
         starts = np.zeros(len(vocabulary) + 1, np.uint64)
         starts[1:] = np.cumsum(np.bincount(terms, minlength=len(vocabulary)))
-        (folder / "vocabulary.txt").write_text("\n".join(vocabulary))
+        (folder / "vocabulary.txt").write_text("\n".join(vocabulary), encoding="utf-8")
         # A space sorts before every letter, so the lines are in the order of their words.
-        (folder / "spellings.txt").write_text("\n".join(sorted(self._spellings)))
+        (folder / "spellings.txt").write_text("\n".join(sorted(self._spellings)), encoding="utf-8")
         starts.astype("<u8").tofile(folder / "starts.bin")
         rows[order].astype("<u4").tofile(folder / "rows.bin")
         values[order].astype("<f4").tofile(folder / "values.bin")
@@ -128,7 +128,7 @@ class WordIndex:
     """Reads what `build_words` wrote. Thread-safe."""
 
     def __init__(self, folder: Path, article_count: int) -> None:
-        terms = (folder / "vocabulary.txt").read_text().split("\n")
+        terms = (folder / "vocabulary.txt").read_text(encoding="utf-8").split("\n")
         self._vocabulary = {term: number for number, term in enumerate(terms) if term}
         self._starts: NDArray[np.uint64] = np.fromfile(folder / "starts.bin", "<u8")
         empty = not self._vocabulary
@@ -136,7 +136,7 @@ class WordIndex:
         self._rows = np.empty(0, "<u4") if empty else np.asarray(np.memmap(folder / "rows.bin", "<u4", "r"))
         self._values = np.empty(0, "<f4") if empty else np.asarray(np.memmap(folder / "values.bin", "<f4", "r"))
         self._count = article_count
-        lines = (folder / "spellings.txt").read_text().split("\n")
+        lines = (folder / "spellings.txt").read_text(encoding="utf-8").split("\n")
         self._spellings = dict(line.split(" ") for line in lines if line)
         self._by_start: dict[tuple[str, int], list[str]] = {}
         for word in self._spellings:

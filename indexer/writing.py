@@ -51,7 +51,7 @@ def write_texts(folder: Path, articles: Iterable[Derived], advance: Callable[[in
             first_chunk += len(placed)
             advance(row + 1)
     words.write(folder / WORDS)
-    (folder / SIGNATURES).write_text(json.dumps(signatures, sort_keys=True, ensure_ascii=False))
+    (folder / SIGNATURES).write_text(json.dumps(signatures, sort_keys=True, ensure_ascii=False), encoding="utf-8")
 
 
 def write_vectors(
@@ -83,7 +83,7 @@ def write_vectors(
     np.save(folder / GEOMETRY, geometry)
     np.save(folder / MEAN_NORMS, np.linalg.norm(means, axis=1).astype(np.float32))
     np.save(folder / RAW_SCALES, scales)
-    (folder / STATISTICS).write_text(json.dumps({"self_similarity": self_similarity(heads, means)}))
+    (folder / STATISTICS).write_text(json.dumps({"self_similarity": self_similarity(heads, means)}), encoding="utf-8")
     build_dense(folder / VECTORS, chunks, kind)
     build_dense(folder / OPENINGS, heads, IndexType.FLAT)
     write_learned(folder, learned, paths, means, geometry)

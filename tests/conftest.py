@@ -13,7 +13,9 @@ import pytest
 from hypothesis import settings
 
 from indexer.building import BuildOptions, BuildReport, build_index
+from indexer.chunking import heading_text, strip_markup
 from indexer.embedding import Embedder, Fingerprint, Precision, Vectors, load_embedder
+from indexer.snapshot import Snapshot
 
 settings.register_profile("kb", deadline=None, max_examples=60)
 settings.load_profile("kb")
@@ -93,6 +95,14 @@ def write_article(
 def build(source: Path, index: Path, embedder: Embedder | None = None, **options: object) -> BuildReport:
     """Index `source` into `index` with the fake embedder unless another is given."""
     return build_index(source, index, embedder or FakeEmbedder(), BuildOptions(**options))  # type: ignore[arg-type]
+
+
+def chunk_text(snapshot: Snapshot, chunk: int) -> str:
+    """The chunk as the embedder read it, from the stored source."""
+    record = snapshot.chunks[chunk]
+    article = snapshot.article(int(record["article"]))
+    heading = heading_text(article.sections[int(record["section"])].heading_path)
+    return f"{heading}\n{strip_markup(article.source.slice(snapshot.chunk_span(chunk)))}"
 
 
 @pytest.fixture(autouse=True)

@@ -100,7 +100,7 @@ class Note:
     failure: str = ""
     markdown: str | None = None
     article_id: str = ""
-    attachments: tuple[tuple[str, bytes], ...] = ()
+    attachments: tuple[tuple[str, bytes | None], ...] = ()  # None cannot be downloaded
 
 
 class Notebook(Source):
@@ -133,7 +133,7 @@ class Notebook(Source):
             markdown=note.markdown,
             article_id=note.article_id,
             attachments=tuple(
-                Attachment(name, len(data), f"{ref.id}\n{number}")
+                Attachment(name, len(data or b""), f"{ref.id}\n{number}")
                 for number, (name, data) in enumerate(note.attachments)
             ),
         )
@@ -144,7 +144,10 @@ class Notebook(Source):
 
     def read_attachment(self, attachment: Attachment) -> Iterator[bytes]:
         page_id, _, number = attachment.address.rpartition("\n")
-        yield self.notes[page_id].attachments[int(number)][1]
+        data = self.notes[page_id].attachments[int(number)][1]
+        if data is None:
+            raise PageError("cannot be downloaded")
+        yield data
 
 
 def sync(source: Source, folder: Path, **options: Any) -> Report:

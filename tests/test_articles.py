@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from indexer.articles import (
     read_article,
     slugify,
 )
-from indexer.errors import ArticleError
+from indexer.errors import ArticleError, InputError
 from indexer.metadata import Audience
 from tests.conftest import write_article
 
@@ -95,6 +97,9 @@ def test_what_is_not_named_is_derived() -> None:
         (b"---\na: 1\nlast_verified: soon\n---\nx\n", 3, "`last_verified`"),
         (b'---\ntitle: "\\uD800"\n---\nx\n', 2, "surrogate"),
         (b"---\nx: !!python/object/apply:os.system [ls]\n---\nx\n", 2, "not valid YAML"),
+        (b"---\nx: !!bool maybe\n---\nx\n", 1, "`!!` tag"),
+        (b"---\nx: !!timestamp soon\n---\nx\n", 1, "`!!` tag"),
+        (b"---\nx: !!int\n---\nx\n", 1, "`!!` tag"),
         (b"", 1, "has no text"),
         (b"# Only\n\n## Headings\n", 1, "has no text"),
         (b"\n\n", 1, "has no text"),
@@ -121,6 +126,11 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         read_article(root, root / "big.md")
     with pytest.raises(ArticleError, match="cannot be read"):
         read_article(root, root / "gone.md")
+    name = b"\xdcbersicht.md".decode("utf-8", "surrogateescape")
+    write_article(root, name, title="Overview")
+    with pytest.raises(ArticleError, match="not UTF-8; rename") as caught:
+        read_article(root, root / name)
+    assert caught.value.path == r"\xdcbersicht.md"
 
 
 def test_find_articles_is_sorted_and_passes_over_what_is_hidden(tmp_path: Path) -> None:
@@ -131,12 +141,41 @@ def test_find_articles_is_sorted_and_passes_over_what_is_hidden(tmp_path: Path) 
     assert found == ["a-b/c.MD", "a/z.markdown", "b.md"]
 
 
+def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_article(tmp_path, "open/a.md")
+    write_article(tmp_path, "closed/b.md")
+    scan = os.scandir
+
+    def refuse(path: str) -> object:
+        if Path(path).name == "closed":
+            raise PermissionError(errno.EACCES, "Permission denied", path)
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(InputError, match=r"closed cannot be read \(Permission denied\)"):
+        find_articles(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("heading", "anchor"),
     [("Part one", "part-one"), ("What's `new`?", "whats-new"), ("Ünï_x - y", "ünï_x---y"), ("401 / 403", "401--403")],
 )
 def test_slugify(heading: str, anchor: str) -> None:
     assert slugify(heading) == anchor
+
+
+@pytest.mark.parametrize(
+    ("headings", "anchors"),
+    [
+        ("foo foo foo", "foo foo-1 foo-2"),
+        ("foo foo foo-1", "foo foo-1 foo-1-1"),
+        ("foo-1 foo foo", "foo-1 foo foo-2"),
+        ("foo foo foo-1 foo", "foo foo-1 foo-1-1 foo-2"),
+    ],
+)
+def test_every_heading_has_an_anchor_of_its_own_as_on_github(headings: str, anchors: str) -> None:
+    text = "".join(f"## {heading}\n\ntext\n\n" for heading in headings.split())
+    assert [section.anchor for section in parse_article("a.md", text.encode()).sections] == anchors.split()
 
 
 def test_plain_text_and_line_of_key() -> None:

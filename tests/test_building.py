@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import multiprocessing
@@ -20,11 +21,11 @@ from indexer.building import NothingPublished, build_index, describe
 from indexer.chunking import ChunkLimits
 from indexer.dense import IndexType
 from indexer.embedding import Embedder, Vectors, load_embedder
-from indexer.errors import IndexBusy, IndexMismatch
+from indexer.errors import IndexBusy, IndexMismatch, IndexUnwritable
 from indexer.metadata import Audience
 from indexer.publishing import check_embedder
 from indexer.snapshot import Snapshot, current_version
-from tests.conftest import FakeEmbedder, build, write_article
+from tests.conftest import FakeEmbedder, build, chunk_text, write_article
 
 ROOT = Path(building.__file__).parents[1]
 
@@ -174,6 +175,24 @@ def test_a_second_writer_is_refused(small_world: Path, index_dir: Path) -> None:
     build(small_world, index_dir)
 
 
+def test_a_place_that_cannot_be_written_says_so(
+    small_world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(IndexUnwritable, match=r"file/index cannot be written \(Not a directory\).*--index"):
+        build(small_world, tmp_path / "file/index")
+
+    def full(folder: Path, *_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    old = build(small_world, tmp_path / "index").version
+    write_article(small_world, "new.md")
+    monkeypatch.setattr(building, "write_texts", full)
+    with pytest.raises(IndexUnwritable, match="No space left on device"):
+        build(small_world, tmp_path / "index")
+    assert Snapshot.open(tmp_path / "index").name == old
+
+
 @pytest.mark.parametrize("kind", [IndexType.SQFP16, IndexType.HNSW, IndexType.IVF])
 def test_every_layout_is_published(small_world: Path, index_dir: Path, kind: IndexType) -> None:
     build(small_world, index_dir, index_type=kind)
@@ -215,6 +234,24 @@ def test_stages_are_reported_to_their_ends(small_world: Path, index_dir: Path) -
     assert seen["reading"] == (4, 4)
     assert seen["embedding"][0] == seen["embedding"][1] > 0
     assert all(done == total for done, total in seen.values())
+
+
+def test_files_are_utf8_whatever_the_locale(small_world: Path, index_dir: Path) -> None:
+    """EncodingWarning (PEP 597) tells of a text file that is opened in the locale's encoding."""
+    script = f"""
+import warnings
+from pathlib import Path
+from indexer.publishing import Learned, publish_learned
+from indexer.snapshot import Snapshot
+from tests.conftest import FakeEmbedder, build
+warnings.simplefilter("error", EncodingWarning)
+build(Path({str(small_world)!r}), Path({str(index_dir)!r}))
+publish_learned(Path({str(index_dir)!r}), FakeEmbedder(), Learned(decision={{}}))
+Snapshot.open(Path({str(index_dir)!r}))
+"""
+    command = [sys.executable, "-X", "warn_default_encoding", "-W", "ignore", "-c", script]
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 class _SlowEmbedder(FakeEmbedder):
@@ -313,5 +350,5 @@ def test_the_real_model_end_to_end(small_world: Path, index_dir: Path, real_embe
     snapshot = Snapshot.open(index_dir)
     check_embedder(snapshot.manifest, load_embedder())
     assert snapshot.manifest.limits.max_tokens <= 256
-    texts = [snapshot.chunk_text(number) for number in range(report.chunk_count)]
+    texts = [chunk_text(snapshot, number) for number in range(report.chunk_count)]
     assert max(real_embedder.count_tokens(texts)) <= 254

@@ -1,12 +1,20 @@
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from indexer import cache as cache_module
 from indexer.cache import EmbeddingCache
-from tests.conftest import FakeEmbedder
+from indexer.errors import IndexUnwritable
+from tests.conftest import FAKE_DIMENSIONS, FakeEmbedder
+
+
+def _missing(cache: EmbeddingCache, keys: list[bytes]) -> set[bytes]:
+    return set(cache.read_into(np.empty((len(keys), FAKE_DIMENSIONS), np.float32), keys))
 
 
 def test_fill_read_and_keep_only(tmp_path: Path) -> None:
@@ -15,11 +23,11 @@ def test_fill_read_and_keep_only(tmp_path: Path) -> None:
     texts = [f"text number {number}" for number in range(600)]
     assert list(cache.fill(embedder, texts)) == [256, 512, 600]
     keys = [cache.key(text) for text in texts]
-    assert cache.missing([*keys, cache.key("new")]) == {cache.key("new")}
+    assert _missing(cache, [*keys, cache.key("new")]) == {cache.key("new")}
     order = [keys[599], keys[0], keys[599]]
     np.testing.assert_array_equal(cache.read(order), FakeEmbedder().embed([texts[599], texts[0], texts[599]]))
     cache.keep_only(keys[:2])
-    assert cache.missing(keys) == set(keys[2:])
+    assert _missing(cache, keys) == set(keys[2:])
     cache.close()
 
 
@@ -29,7 +37,7 @@ def test_finished_batches_outlive_a_crash(tmp_path: Path) -> None:
     steps = cache.fill(embedder, [f"text {number}" for number in range(600)])
     assert next(steps) == 256
     again = EmbeddingCache(tmp_path / "e.sqlite", embedder.fingerprint)
-    assert len(again.missing([again.key(f"text {number}") for number in range(600)])) == 344
+    assert len(_missing(again, [again.key(f"text {number}") for number in range(600)])) == 344
     again.close()
     cache.close()
 
@@ -40,7 +48,7 @@ def test_another_model_shares_nothing(tmp_path: Path) -> None:
     assert list(first.fill(one, ["a"])) == [1]
     first.close()
     second = EmbeddingCache(tmp_path / "e.sqlite", other.fingerprint)
-    assert second.missing([second.key("a")]) == {second.key("a")}
+    assert _missing(second, [second.key("a")]) == {second.key("a")}
     with pytest.raises(KeyError):
         second.read([second.key("a")])
     second.close()
@@ -58,9 +66,50 @@ def test_a_damaged_cache_is_begun_again(tmp_path: Path, damage: bytes) -> None:
     cache.close()
 
 
-def test_an_altered_vector_counts_as_missing(tmp_path: Path) -> None:
-    import sqlite3
+def test_a_cache_cut_short_is_begun_again(tmp_path: Path) -> None:
+    file, embedder = tmp_path / "e.sqlite", FakeEmbedder()
+    cache = EmbeddingCache(file, embedder.fingerprint)
+    list(cache.fill(embedder, [f"text number {number}" for number in range(300)]))
+    cache.close()
+    with file.open("r+b") as handle:
+        handle.truncate(file.stat().st_size // 2)
+    again = EmbeddingCache(file, embedder.fingerprint)
+    assert list(again.fill(embedder, ["a"])) == [1]
+    again.close()
 
+
+def test_a_busy_cache_is_left_as_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache_module, "_BUSY_S", 0.05)
+    file = tmp_path / "e.sqlite"
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("CREATE TABLE notes (words)")
+        other.execute("INSERT INTO notes VALUES ('kept')")
+        other.commit()
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(IndexUnwritable, match=r"e\.sqlite cannot be used \(database is locked\)"):
+            EmbeddingCache(file, FakeEmbedder().fingerprint)
+    with closing(sqlite3.connect(file)) as other:
+        assert other.execute("SELECT words FROM notes").fetchone() == ("kept",)
+
+
+def test_a_cache_out_of_reach_says_so(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(IndexUnwritable, match="unable to open"):
+        EmbeddingCache(tmp_path / "folder", FakeEmbedder().fingerprint)
+
+
+def test_a_cache_that_cannot_be_written_any_more_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache_module, "_BUSY_S", 0.05)
+    file, embedder = tmp_path / "e.sqlite", FakeEmbedder()
+    cache = EmbeddingCache(file, embedder.fingerprint)
+    with closing(sqlite3.connect(file)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(IndexUnwritable, match="locked"):
+            list(cache.fill(embedder, ["a"]))
+    cache.close()
+
+
+def test_an_altered_vector_counts_as_missing(tmp_path: Path) -> None:
     embedder = FakeEmbedder()
     cache = EmbeddingCache(tmp_path / "e.sqlite", embedder.fingerprint)
     assert list(cache.fill(embedder, ["a", "b"])) == [2]
@@ -70,5 +119,5 @@ def test_an_altered_vector_counts_as_missing(tmp_path: Path) -> None:
         connection.execute("UPDATE vectors SET value = zeroblob(256) WHERE key = ?", (cache.key("a"),))
     connection.close()
     again = EmbeddingCache(tmp_path / "e.sqlite", embedder.fingerprint)
-    assert again.missing([again.key("a"), again.key("b")]) == {again.key("a")}
+    assert _missing(again, [again.key("a"), again.key("b")]) == {again.key("a")}
     again.close()

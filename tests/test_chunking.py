@@ -81,6 +81,11 @@ def test_strip_markup(markdown: str, words: str) -> None:
     assert re.sub(r"\n+", "\n", strip_markup(markdown)) == re.sub(r"\n+", "\n", words)
 
 
+def test_a_line_that_only_begins_like_a_rule_is_read_in_moments() -> None:
+    """With a pattern that can part the spaces in many ways this takes hours."""
+    assert strip_markup(f"a\n{' ' * 30_000}b") == f"a\n{' ' * 30_000}b"
+
+
 PIECES = st.lists(
     st.sampled_from(
         ["# Head\n\n", "## Teil Ü\n\n", "A sentence of words. ", "Ein Wort, 漢字漢字 und 🙂. ", "\n\n", "\r\n\r\n",

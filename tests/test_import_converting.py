@@ -58,6 +58,7 @@ CASES = {
     "details open": ("<details><summary>More</summary><p>in</p></details>", "**More**\n\nin"),
     "definitions": ("<dl><dt>T</dt><dd>D</dd></dl>", "**T**\n\nD"),
     "task boxes": ("<ul><li><input type=checkbox checked>done</li></ul>", "- [x] done"),
+    "an image whose address is none": ('<p>a <img src="https://[server]/logo.png"></p>', "a"),
     "scripts, styles and hidden text go": (
         "<p>a</p><script>x()</script><style>p{}</style><p style='display: none'>b</p><p hidden>c</p><!-- d -->",
         "a",
@@ -108,6 +109,16 @@ def test_links_and_anchors() -> None:
     assert "[b \\[c](x%20y%281%29.html)" in text
     article = parse_article("a.md", f"# Some title\n\n{text}\n".encode())
     assert [section.anchor for section in article.sections][1:] == ["set-the-clock", "set-the-clock-1"]
+
+
+def test_anchors_are_those_of_the_written_article() -> None:
+    headings = ["Some title", "foo", "foo", "foo-1"]
+    html = "".join(f'<h2 id="n{number}">{heading}</h2><p>x</p>' for number, heading in enumerate(headings))
+    document = Document(html, "Some title")
+    written = f"# Some title\n\n{document.to_markdown(lambda href: href)}\n"
+    anchors = [section.anchor for section in parse_article("a.md", written.encode()).sections][1:]
+    assert [document.anchors[f"n{number}"] for number in range(len(headings))] == anchors
+    assert anchors == ["some-title-1", "foo", "foo-1", "foo-1-1"]
 
 
 def test_a_link_that_leads_nowhere_keeps_its_words() -> None:

@@ -123,6 +123,20 @@ def test_a_clone_of_one_branch_and_folder(tmp_path: Path) -> None:
         assert f"# A\n\n{words}\n" in (folder / "a.md").read_text()
 
 
+def test_any_commit_and_tags_that_look_like_one(tmp_path: Path) -> None:
+    repository = tmp_path / "r"
+    commit(repository, a="# A\n\nmain\n")
+    git(repository, "switch", "--quiet", "--create", "side")
+    side = commit(repository, a="# A\n\nside\n")
+    git(repository, "tag", "20240101")
+    git(repository, "tag", "v1.0")
+    git(repository, "switch", "--quiet", "main")
+    for ref in (side, side[:10], "20240101", "v1.0", "side"):
+        with GitRepository(f"file://{repository}", ref) as source:
+            sync(source, tmp_path / f"kb-{ref}")
+        assert "side" in (tmp_path / f"kb-{ref}/a.md").read_text()
+
+
 def test_wiki_links_frames_and_other_formats(tmp_path: Path) -> None:
     commit(
         tmp_path / "wiki",
@@ -172,6 +186,53 @@ def test_links_hooks_submodules_and_hidden_files_are_not_followed(tmp_path: Path
 
 
 @pytest.mark.parametrize(
+    "settings",
+    [
+        {"remote.origin.uploadpack": "touch {ran}; git-upload-pack"},
+        {"remote.origin.url": "ext::sh -c touch% {ran}", "protocol.ext.allow": "always"},
+    ],
+    ids=["upload-pack", "ext"],
+)
+def test_a_repository_names_no_program_to_fetch_with(tmp_path: Path, settings: dict[str, str]) -> None:
+    commit(tmp_path / "r", a="# A\n\nx\n")
+    git(tmp_path / "r", "config", "uploadpack.allowFilter", "true")
+    git(tmp_path, "clone", "--quiet", "--no-checkout", "--filter=blob:none", f"file://{tmp_path}/r", "partial")
+    for name, value in settings.items():
+        git(tmp_path / "partial", "config", name, value.format(ran=tmp_path / "ran"))
+    with GitRepository(str(tmp_path / "partial")) as source, pytest.raises(SourceError, match="clone it whole"):
+        sync(source, tmp_path / "kb")
+    assert not (tmp_path / "ran").exists()
+
+
+def test_files_of_headings_alone_are_left_out(tmp_path: Path) -> None:
+    commit(tmp_path / "r", a="# A\n\nx\n", contents="# Contents\n\n## One\n", empty="")
+    for _ in range(2):
+        with GitRepository(str(tmp_path / "r")) as source:
+            report = sync(source, tmp_path / "kb")
+        assert [item.id for item in report.left_out] == ["contents.md", "empty.md"]
+        assert report.exit_status == 0
+
+
+def test_a_missing_text_is_one_failure(tmp_path: Path) -> None:
+    repository = tmp_path / "r"
+    commit(repository, a="# A\n\nx\n", b="# B\n\ny\n")
+    name = git(repository, "rev-parse", "HEAD:a.md")
+    (repository / ".git/objects" / name[:2] / name[2:]).unlink()
+    with GitRepository(str(repository)) as source:
+        report = sync(source, tmp_path / "kb")
+    assert report.added == ["b.md"]
+    assert [(item.id, "git fsck" in item.reason) for item in report.failed] == [("a.md", True)]
+
+
+def test_the_configuration_of_an_account_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit(tmp_path / "r", a="# A\n\nx\n")
+    (tmp_path / ".gitconfig").write_text(f'[url "file:///nowhere/"]\n\tinsteadOf = file://{tmp_path}/\n')
+    monkeypatch.setenv("HOME", str(tmp_path))
+    with GitRepository(f"file://{tmp_path}/r") as source:
+        assert sync(source, tmp_path / "kb").added == ["a.md"]
+
+
+@pytest.mark.parametrize(
     "place",
     [
         "ext::sh -c touch% /tmp/x",
@@ -180,6 +241,7 @@ def test_links_hooks_submodules_and_hidden_files_are_not_followed(tmp_path: Path
         "http://example.com/x.git",
         "https://user:secret@example.com/x.git",
         "git://example.com/x.git",
+        "https://[server]/x.git",
         "no/such/folder",
     ],
 )

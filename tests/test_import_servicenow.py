@@ -268,6 +268,14 @@ def test_exports_say_the_same_as_the_table(tmp_path: Path, form: str) -> None:
     assert sync(ServiceNowExport(file, (), Audience.PUBLIC), tmp_path / "kb").unchanged == 9
 
 
+def test_a_link_without_an_id_means_no_row_without_one(tmp_path: Path) -> None:
+    file = tmp_path / "export.json"
+    file.write_text(json.dumps({"result": [{"number": "KB1", "workflow_state": "published"}]}))
+    source = ServiceNowExport(file)
+    assert [ref.id for ref in source.list_pages()] == ["KB1"]
+    assert source.find_link("kb_home.do", "KB1") is None
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -12,7 +12,7 @@ from indexer.articles import find_articles, parse_article, read_article
 from indexer.errors import SourceError
 from indexer.importing import syncing
 from indexer.importing.files import write_file
-from indexer.importing.pages import PageRef
+from indexer.importing.pages import Page, PageRef
 from indexer.metadata import Audience
 from tests.import_world import Note, Notebook, file_of, sync
 
@@ -256,6 +256,14 @@ def test_a_page_without_text_is_left_out_and_its_links_are_plain(tmp_path: Path)
     assert (sync(book, tmp_path).exit_status, book.fetched) == (0, [])
 
 
+def test_a_page_of_headings_alone_is_left_out_and_not_asked_for_again(tmp_path: Path) -> None:
+    book = Notebook(p1=Note(), p2=Note("Contents", "<h2>One</h2><h2>Two</h2>"))
+    report = sync(book, tmp_path)
+    assert ([item.id for item in report.left_out], report.exit_status) == (["p2"], 0)
+    book.fetched.clear()
+    assert (sync(book, tmp_path).exit_status, book.fetched) == (0, [])
+
+
 def test_one_article_id_belongs_to_one_page(tmp_path: Path) -> None:
     book = Notebook(
         p1=Note(markdown="# One\n\ntext\n", article_id="KB-1"), p2=Note(markdown="# Two\n\ntext\n", article_id="KB-1")
@@ -275,6 +283,40 @@ def test_attachments_are_named_and_on_wish_stored(tmp_path: Path) -> None:
     stored = {file.name: file.read_bytes() for file in (tmp_path / "a-note-p1.files").iterdir()}
     assert stored == {"evil.sh": b"1", "notes.md.txt": b"# Not an article", "A.png": b"2", "a-2.PNG": b"3"}
     assert [file.name for file in find_articles(tmp_path)] == ["a-note-p1.md"]
+
+
+def test_an_attachment_that_fails_keeps_its_file_and_is_tried_again(tmp_path: Path) -> None:
+    book = Notebook(p1=Note(attachments=(("a.png", b"1"), ("b.png", None))))
+    files = tmp_path / "a-note-p1.files"
+    report = sync(book, tmp_path, attachments=True)
+    assert ([item.name for item in report.failed], report.attachments) == (["A note: b.png"], 1)
+    book.notes["p1"].attachments = (("a.png", None), ("b.png", b"2"))
+    assert [item.name for item in sync(book, tmp_path, attachments=True).failed] == ["A note: a.png"]
+    assert {file.name: file.read_bytes() for file in files.iterdir()} == {"a.png": b"1", "b.png": b"2"}
+    book.notes["p1"].attachments = (("a.png", b"3"), ("b.png", b"2"))
+    assert sync(book, tmp_path, attachments=True).failed == []
+    assert (files / "a.png").read_bytes() == b"3"
+    book.fetched.clear()
+    assert (sync(book, tmp_path, attachments=True).unchanged, book.fetched) == (1, [])
+
+
+def test_attachments_of_a_change_taken_over_without_them_are_downloaded_later(tmp_path: Path) -> None:
+    book = Notebook(p1=Note(attachments=(("a.png", b"1"),)))
+    sync(book, tmp_path, attachments=True)
+    book.notes["p1"].version, book.notes["p1"].attachments = "2", (("a.png", b"2"),)
+    sync(book, tmp_path)
+    assert sync(book, tmp_path, attachments=True).attachments == 1
+    assert (tmp_path / "a-note-p1.files/a.png").read_bytes() == b"2"
+
+
+def test_a_page_that_waits_for_a_link_downloads_once(tmp_path: Path) -> None:
+    book = Notebook(
+        p1=Note(html="<p><a href='p2#later'>two</a></p>", attachments=(("a.png", b"1"), ("b.png", None))),
+        p2=Note("Other", "<h2 id='later'>Then</h2><p>It works.</p>"),
+    )
+    report = sync(book, tmp_path, attachments=True)
+    assert (report.attachments, len(report.failed)) == (1, 1)
+    assert "[two](other-p2.md#then)" in file_of(tmp_path, "p1").read_text()
 
 
 def test_all_internal_wins(tmp_path: Path) -> None:
@@ -307,6 +349,31 @@ def test_a_folder_belongs_to_one_source(tmp_path: Path) -> None:
     (tmp_path / ".kb-import.json").write_text("{")
     with pytest.raises(SourceError, match="cannot be read"):
         sync(other, tmp_path)
+
+
+def test_a_run_that_stops_in_the_middle_tells_what_it_did(tmp_path: Path) -> None:
+    book = Notebook(p1=Note("One"), p2=Note("Two"), p3=Note("Three"))
+    sync(book, tmp_path)
+    for note in book.notes.values():
+        note.version = "2"
+    make_internal(book.notes["p3"])
+    book.notes["p1"].html = "<p>changed</p>"
+    fetch = book.fetch_page
+
+    def fetch_or_stop(ref: PageRef) -> Page:
+        if ref.id == "p2":
+            raise SourceError("the server is down")
+        return fetch(ref)
+
+    book.fetch_page = fetch_or_stop  # type: ignore[method-assign]
+    report = sync(book, tmp_path)
+    assert (report.exit_status, report.updated, report.tightened) == (2, ["one-p1.md"], ["three-p3.md"])
+    assert report.stopped == "stopped before the end: the server is down. What was done until then stays"
+    assert (report.public, report.internal) == (2, 1)
+    book.fetch_page = fetch  # type: ignore[method-assign]
+    report = sync(book, tmp_path)
+    assert (report.exit_status, report.conflicts) == (0, [])
+    assert book.fetched[-2:] == ["p2", "p3"]
 
 
 def test_an_empty_source_is_an_error_not_an_empty_folder(tmp_path: Path) -> None:

@@ -170,16 +170,25 @@ def test_an_audience_that_is_not_told_is_internal(missing: str) -> None:
     assert audience_of_article(row) is Audience.INTERNAL
 
 
+def test_an_address_that_is_none_is_no_page() -> None:
+    with serving(Zendesk(article(1, html_url="https://[server]/x"))) as server:
+        source = guide(server)
+        (ref,) = source.list_pages()
+        assert source.find_link("/hc/en-us/articles/1", ref.id) is None
+
+
 def test_attachments_are_listed_and_downloaded(tmp_path: Path) -> None:
     zendesk = Zendesk(article(1))
     with serving(zendesk) as server:
         zendesk.address = server.address
         zendesk.attachments[1] = [
-            {"id": 5, "file_name": "a.png", "size": 3, "content_url": f"{server.address}/files/5", "inline": False}
+            {"id": 5, "file_name": "a.png", "size": 3, "content_url": f"{server.address}/files/5", "inline": False},
+            {"id": 6, "file_name": "without-an-address.png", "size": 3, "content_url": None, "inline": False},
         ]
         sync(guide(server), tmp_path)
         assert "- name: a.png\n  size_bytes: 3" in file_of(tmp_path, "1").read_text()
-        assert sync(guide(server), tmp_path, attachments=True).attachments == 1
+        report = sync(guide(server), tmp_path, attachments=True)
+        assert (report.attachments, report.failed) == (1, [])
         assert (tmp_path / "article-1-1.files/a.png").read_bytes() == b"PNG"
         assert sync(guide(server), tmp_path, attachments=True).unchanged == 1
 

@@ -12,7 +12,7 @@ from eval.cli import app
 from indexer.embedding import Precision
 from indexer.errors import IndexNotFound, InputError, KBError
 from indexer.publishing import Learned, publish_learned
-from indexer.snapshot import Snapshot
+from indexer.snapshot import Snapshot, current_version
 from tests.conftest import FakeEmbedder, write_article
 
 
@@ -78,6 +78,37 @@ def test_another_model_says_that_what_was_learned_is_left_out(
     assert Snapshot.open(index_dir).decision is None
 
 
+def test_lost_learning_is_said_even_when_quiet(source: Path, index_dir: Path) -> None:
+    write_article(source, "a.md")
+    run("index", source, "--index", index_dir, "--quiet")
+    version, _ = publish_learned(index_dir, FakeEmbedder(), Learned(decision={"model": {}}))
+    (index_dir / version / "decision.json").write_text("{}")
+    result = run("index", source, "--index", index_dir, "--quiet", "--json")
+    assert result.exit_code == 1
+    assert "decision.json" in json.loads(result.stdout)["learning_lost"]
+    assert "is lost" in result.stderr
+    assert "run `kb learn` and `kb calibrate` again" in result.stderr
+    assert run("index", source, "--index", index_dir, "--quiet").exit_code == 0
+
+
+def test_the_model_is_taken_again_from_another_format_and_named_where_it_cannot_be_told(
+    source: Path, index_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[object, ...]] = []
+    monkeypatch.setattr("indexer.embedding.load_embedder", lambda *given: (asked.append(given), FakeEmbedder())[1])  # type: ignore[func-returns-value]
+    write_article(source, "a.md")
+    run("index", source, "--index", index_dir)
+    for module in ("snapshot", "publishing"):
+        monkeypatch.setattr(f"indexer.{module}.FORMAT_VERSION", 99)
+    assert "note" not in run("index", source, "--index", index_dir).stderr
+    assert asked[1] == ("fake", Precision.FP32)
+    (index_dir / current_version(index_dir) / "manifest.json").write_text("{}")
+    said = run("index", source, "--index", index_dir).stderr
+    assert asked[2] == ("all-MiniLM-L6-v2", None)
+    assert "what model made the index cannot be told" in said
+    assert "all-MiniLM-L6-v2 makes it now" in said
+
+
 def test_a_malformed_file_is_named_and_the_rest_is_published(source: Path, index_dir: Path) -> None:
     write_article(source, "good.md")
     (source / "bad.md").write_text("---\ntitle: [\n---\n\n# Bad\n", "utf-8")
@@ -112,6 +143,21 @@ def test_lint_prints_place_rule_and_message(source: Path) -> None:
     result = run("lint", source)
     assert result.exit_code == 1
     assert any(line.startswith("a.md:") and "gone.md" in line for line in result.stdout.splitlines())
+
+
+def test_a_link_longer_than_any_file_name_leads_nowhere(source: Path) -> None:
+    write_article(source, "a.md", f"See [gone]({'x' * 300}.md).\n")
+    assert "xxx.md` does not exist" in run("lint", source).stdout
+
+
+def test_a_name_that_is_not_utf8_is_told_and_the_rest_is_published(source: Path, index_dir: Path) -> None:
+    write_article(source, "good.md")
+    write_article(source, b"\xdcbersicht.md".decode("utf-8", "surrogateescape"), title="Overview")
+    result = run("index", source, "--index", index_dir, "--json")
+    assert (result.exit_code, json.loads(result.stdout)["articles"]) == (1, 1)
+    assert r"\xdcbersicht.md:1: has a name that is not UTF-8" in result.stderr
+    assert r"\xdcbersicht.md: is malformed" in run("verify", "--index", index_dir, "--source", source).stdout
+    assert r"\xdcbersicht.md:1: unreadable" in run("lint", source).stdout
 
 
 @pytest.mark.parametrize("command", ["index", "lint"])

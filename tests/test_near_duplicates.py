@@ -46,6 +46,13 @@ def test_little_overlap_and_short_texts_are_no_pairs(texts: list[str]) -> None:
     assert find_near_duplicates(texts) == []
 
 
+def test_many_copies_are_each_found_beside_the_first_few_only() -> None:
+    pairs = find_near_duplicates([_text(0, 100)] * 60)
+    assert {pair.second for pair in pairs} == set(range(1, 60))
+    assert {pair.first for pair in pairs} == set(range(20))
+    assert len(pairs) == sum(min(number, 20) for number in range(60))
+
+
 def test_a_thousand_articles_take_moments() -> None:
     started = time.monotonic()
     texts = [" ".join(f"w{number}x{place}" for place in range(300)) + _text(0, 20) for number in range(300)]

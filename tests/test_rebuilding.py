@@ -23,7 +23,7 @@ from indexer.history import ResolvedTickets
 from indexer.metadata import Audience
 from indexer.publishing import Learned, publish_learned
 from indexer.snapshot import Snapshot, current_version
-from tests.conftest import FAKE_DIMENSIONS, FakeEmbedder, build, write_article
+from tests.conftest import FAKE_DIMENSIONS, FakeEmbedder, build, chunk_text, write_article
 
 
 @pytest.fixture
@@ -101,18 +101,90 @@ def test_where_nothing_changed_nothing_is_published(small_world: Path, index_dir
     assert current_version(index_dir) == first.version
 
 
+def test_a_title_with_a_line_separator_is_one_entry_of_the_catalogue(small_world: Path, index_dir: Path) -> None:
+    write_article(small_world, "odd.md", title='"One\u2028two"')
+    build(small_world, index_dir)
+    _edit(small_world)
+    report = build(small_world, index_dir)
+    assert (report.added, report.changed) == ((), ("auth/token-expired.md",))
+
+
 def test_what_an_index_learned_stays_where_nothing_changed(small_world: Path, index_dir: Path) -> None:
     build(small_world, index_dir)
-    vectors: Vectors = np.eye(1, FAKE_DIMENSIONS, dtype=np.float32)
-    tickets = ResolvedTickets(vectors, (("mail/bounce.md",),), ("2026-01-02",))
-    version, _ = publish_learned(index_dir, FakeEmbedder(), Learned(tickets, {"model": {"threshold": 0.7}}))
+    folder = _learn(index_dir)
     again = build(small_world, index_dir)
-    assert (again.published, again.version) == (False, version)
+    assert (again.published, again.version) == (False, folder.name)
     _edit(small_world)
     assert build(small_world, index_dir).published
     snapshot = Snapshot.open(index_dir)
     assert snapshot.history is not None
     assert snapshot.decision == {"model": {"threshold": 0.7}}
+
+
+def _learn(index: Path) -> Path:
+    """Teach the index a ticket and a decision. Returns the version's folder."""
+    vectors: Vectors = np.eye(1, FAKE_DIMENSIONS, dtype=np.float32)
+    tickets = ResolvedTickets(vectors, (("mail/bounce.md",),), ("2026-01-02",))
+    version, _ = publish_learned(index, FakeEmbedder(), Learned(tickets, {"model": {"threshold": 0.7}}))
+    return index / version
+
+
+def _cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[:-1])
+
+
+def _alter(file: Path) -> None:
+    file.write_bytes(file.read_bytes().replace(b"2026", b"2025").replace(b"0.7", b"0.1"))
+
+
+@pytest.mark.parametrize("name", ["history/links.json", "decision.json"])
+@pytest.mark.parametrize("damage", [_cut, _alter, Path.unlink])
+def test_damaged_learning_is_neither_kept_nor_dropped_in_silence(
+    small_world: Path, index_dir: Path, name: str, damage: Callable[[Path], object]
+) -> None:
+    build(small_world, index_dir)
+    folder = _learn(index_dir)
+    damage(folder / name)
+    with pytest.raises(NothingPublished, match=f"what the index learned would be lost: .*{name}"):
+        build(small_world, index_dir, strict=True)
+    assert current_version(index_dir) == folder.name
+    report = build(small_world, index_dir)
+    assert name in report.learning_lost
+    snapshot = Snapshot.open(index_dir)
+    assert (snapshot.name, snapshot.history, snapshot.decision) == (report.version, None, None)
+    assert build(small_world, index_dir).learning_lost == ""
+
+
+def test_damage_elsewhere_leaves_what_was_learned(small_world: Path, index_dir: Path) -> None:
+    build(small_world, index_dir)
+    _cut(_learn(index_dir) / "words/rows.bin")
+    assert build(small_world, index_dir).learning_lost == ""
+    assert Snapshot.open(index_dir).decision == {"model": {"threshold": 0.7}}
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "../CURRENT"])
+@pytest.mark.parametrize("learned", [False, True])
+def test_where_the_manifest_is_damaged_learning_is_lost_only_if_there_was_some(
+    small_world: Path, index_dir: Path, name: str, learned: bool
+) -> None:
+    folder = index_dir / build(small_world, index_dir).version
+    if learned:
+        folder = _learn(index_dir)
+    (folder / name).write_text("x")
+    assert bool(build(small_world, index_dir).learning_lost) is learned
+
+
+def test_learning_in_another_format_is_not_dropped_in_silence(
+    small_world: Path, index_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build(small_world, index_dir)
+    _learn(index_dir)
+    for module in ("snapshot", "publishing"):
+        monkeypatch.setattr(f"indexer.{module}.FORMAT_VERSION", 99)
+    assert "this program reads 99" in build(small_world, index_dir).learning_lost
+    for module in ("snapshot", "publishing"):
+        monkeypatch.setattr(f"indexer.{module}.FORMAT_VERSION", 100)
+    assert build(small_world, index_dir).learning_lost == ""  # nothing was learned since
 
 
 @pytest.mark.parametrize("name", ["vectors.faiss", "articles.jsonl", "manifest.json", "words/rows.bin"])
@@ -237,6 +309,25 @@ def test_a_file_that_changes_while_it_is_read_is_taken_as_it_is_then(
     assert _contents(tmp_path / "index") == _contents(tmp_path / "fresh")
 
 
+def test_a_file_that_is_gone_for_a_moment_is_taken_the_next_time(
+    small_world: Path, index_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed = gathering.read_sources
+    file, aside = small_world / "mail/bounce.md", small_world / "mail/bounce.aside"
+
+    def list_then_move(*arguments: object) -> object:
+        found = listed(*arguments)  # type: ignore[arg-type]
+        file.rename(aside)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr("indexer.building.read_sources", list_then_move)
+        report = build(small_world, index_dir)
+    assert [error.path for error in report.errors] == ["mail/bounce.md"]
+    aside.rename(file)
+    assert build(small_world, index_dir).added == ("mail/bounce.md",)
+
+
 def test_terms_go_into_the_index_as_they_are_searched(small_world: Path, index_dir: Path) -> None:
     for number, text in enumerate(
         ["na\u00efve \u212bngstr\u00f6m \u2488 \ufb01ne x\u00b2 \u2075", "don\u2019t caf\u00e9 \U0001d400bc \u01c4"]
@@ -245,7 +336,7 @@ def test_terms_go_into_the_index_as_they_are_searched(small_world: Path, index_d
     build(small_world, index_dir)
     snapshot = Snapshot.open(index_dir)
     of = snapshot.chunks["article"].tolist()
-    terms = [set(analyze(snapshot.chunk_text(chunk))) for chunk in range(len(of))]
+    terms = [set(analyze(chunk_text(snapshot, chunk))) for chunk in range(len(of))]
     for term in set().union(*terms):
         _, held = snapshot.words.scores({term: 1.0})
         holding = {of[chunk] for chunk, in_chunk in enumerate(terms) if term in in_chunk}

@@ -8,7 +8,7 @@ import pytest
 from indexer.articles import parse_article
 from indexer.errors import IndexCorrupt
 from indexer.metadata import Audience
-from indexer.store import ArticleStore, card_of, write_store
+from indexer.store import ArticleStore, StoreWriter, article_record, card_of, card_values
 
 TEXTS = {
     "a/one.md": "---\nid: KB-1\ntitle: One\naudience: public\nproducts: [Email]\nlast_verified: 2026-01-02\n---\n"
@@ -18,8 +18,10 @@ TEXTS = {
 
 
 def _write(folder: Path) -> None:
-    articles = [parse_article(path, text.encode()) for path, text in TEXTS.items()]
-    write_store(folder, ((article, card_of(article, row, row * 3, 3)) for row, article in enumerate(articles)))
+    with StoreWriter(folder) as writer:
+        for row, (path, text) in enumerate(TEXTS.items()):
+            article = parse_article(path, text.encode())
+            writer.add(card_values(card_of(article, row, row * 3, 3)), article_record(article))
 
 
 def test_articles_come_back_as_they_were(tmp_path: Path) -> None:
@@ -52,7 +54,8 @@ def test_names(tmp_path: Path) -> None:
 
 
 def test_an_empty_store(tmp_path: Path) -> None:
-    write_store(tmp_path, [])
+    with StoreWriter(tmp_path):
+        pass
     assert ArticleStore(tmp_path).cards == ()
 
 

@@ -17,6 +17,9 @@ MAX_TOTAL_BYTES = 8 * 1024**3
 """Most that is unpacked of one archive in one run."""
 _PIECE = 256 * 1024
 
+UNREADABLE = (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError)
+"""What reading a file of an archive may raise: damaged, encrypted (RuntimeError), or packed in an unknown way."""
+
 
 class Archive(Protocol):
     """Files by POSIX path. Paths that lead out of the archive do not exist in it."""
@@ -61,7 +64,7 @@ def stream_member(archive: Archive, name: str, most_bytes: int) -> Iterator[byte
                 if size_bytes > most_bytes:
                     raise PageError(f"is larger than {most_bytes // 1024**2} MiB")
                 yield piece
-    except (OSError, zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+    except UNREADABLE as error:
         raise PageError(f"cannot be unpacked ({error})") from error
 
 

@@ -57,7 +57,9 @@ Unsaid = Annotated[Literal["public", "internal"], typer.Option("--audience", hel
 AsJson = Annotated[bool, typer.Option("--json", help="Write the report as JSON on standard output.")]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress and no summary, only what needs attention.")]
 
-EXIT_STATUS = "Exit status: 0 fine; 1 some pages failed or were edited on both sides; 2 nothing done."
+EXIT_STATUS = (
+    "Exit status: 0 fine; 1 some pages failed or were edited on both sides; 2 nothing done, or stopped before the end."
+)
 
 
 @app.command(epilog=EXIT_STATUS)
@@ -257,10 +259,10 @@ def _show(console: Console, report: Report, as_json: bool, quiet: bool) -> None:
     for line in report.troubles():
         if not quiet or not line.startswith(("left out", "note")):
             console.print(line, markup=False, highlight=False, soft_wrap=True)
+    if not quiet:
+        console.print(report.summary(), markup=False, highlight=False, soft_wrap=True)
     if report.stopped:
         console.print(f"kb: {report.stopped}", style="red", markup=False, highlight=False, soft_wrap=True)
-    elif not quiet:
-        console.print(report.summary(), markup=False, highlight=False, soft_wrap=True)
 
 
 def _is_address(place: str) -> bool:

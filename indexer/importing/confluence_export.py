@@ -21,6 +21,7 @@ from bs4 import BeautifulSoup, Tag
 from indexer.errors import PageError, SourceError
 from indexer.importing.archives import (
     MAX_TOTAL_BYTES,
+    UNREADABLE,
     Archive,
     open_archive,
     read_member,
@@ -62,7 +63,8 @@ class ConfluenceHtmlExport(Source):
     prefix = "confluence"
 
     def __init__(self, path: Path, archive: Archive) -> None:
-        folders = {PurePosixPath(name).parts[0] for name in archive.names() if "/" in name and name.endswith(".html")}
+        self._names = frozenset(archive.names())
+        folders = {PurePosixPath(name).parts[0] for name in self._names if "/" in name and name.endswith(".html")}
         self.place = f"HTML export of space {folders.pop() if len(folders) == 1 else path.stem}"
         self.left_out: list[LeftOut] = []
         self._archive = archive
@@ -120,10 +122,9 @@ class ConfluenceHtmlExport(Source):
         return stream_member(self._archive, attachment.address, MAX_TOTAL_BYTES)
 
     def _attachments(self, soup: BeautifulSoup, page: str) -> Iterator[Attachment]:
-        known = set(self._archive.names())
         for link in soup.select(".greybox a[href]"):
             name = normpath(join(dirname(page), unquote(str(link["href"]))))
-            if name in known:
+            if name in self._names:
                 yield Attachment(one_line(link.get_text()), self._archive.size_bytes(name), name)
 
 
@@ -271,7 +272,10 @@ def _space_key(archive: Archive, entities: str) -> str:
     name = join(dirname(entities), "exportDescriptor.properties")
     if name not in archive.names():
         return ""
-    match = re.search(rb"^spaceKey=(\S+)", read_member(archive, name), re.MULTILINE)
+    try:
+        match = re.search(rb"^spaceKey=(\S+)", read_member(archive, name), re.MULTILINE)
+    except PageError as error:
+        raise SourceError(f"{name} {error}; export the space again") from error
     return match[1].decode("ascii", "replace") if match else ""
 
 
@@ -296,7 +300,7 @@ def _read_entities(archive: Archive, name: str) -> _Entities:
                 element.clear()
                 while element.getprevious() is not None:
                     del element.getparent()[0]
-    except (etree.XMLSyntaxError, OSError, PageError) as error:
+    except (etree.XMLSyntaxError, PageError, *UNREADABLE) as error:
         raise SourceError(f"{name} cannot be read ({error}); export the space again") from error
     return found
 

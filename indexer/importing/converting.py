@@ -13,7 +13,7 @@ from bs4 import Tag
 from bs4.element import NavigableString
 from markdownify import MarkdownConverter
 
-from indexer.articles import slugify
+from indexer.articles import slugify, unique_anchor
 from indexer.errors import PageError
 from indexer.importing.html import HEADINGS, clean_tree, code_language, image_text, one_line, parse_html
 
@@ -95,7 +95,7 @@ _URL_SAFE = "/:?#@!$&'*+,;=%~[]-._"
 
 def _anchors_of(root: Tag, title: str) -> dict[str, str]:
     """Names of places to fragments. A name stands for the heading it is in or before; else for the one it is under."""
-    used = {slugify(title): 1}
+    used = {slugify(title): 0}
     anchors: dict[str, str] = {}
     texts: dict[str, str] = {}
     current = ""
@@ -113,10 +113,7 @@ def _anchors_of(root: Tag, title: str) -> dict[str, str]:
             continue
         if node.name in HEADINGS:
             text = _heading_text(node)
-            slug = slugify(text)
-            count = used.get(slug, 0)
-            used[slug] = count + 1
-            current, inside = (f"{slug}-{count}" if count else slug), node
+            current, inside = unique_anchor(slugify(text), used), node
             anchors.update(dict.fromkeys(pending, current))
             pending = []
             flat = text.replace(" ", "")

@@ -82,6 +82,8 @@ def load_credentials(file: Path | None, environment: Mapping[str, str] = os.envi
         raise SourceError(f"{USER_VARIABLE} is set but {TOKEN_VARIABLE} is not")
     if not (user + token).isprintable():
         raise SourceError(f"{USER_VARIABLE} or {TOKEN_VARIABLE} holds a control character; copy it again")
+    if not user and not token.isascii():
+        raise SourceError(f"{TOKEN_VARIABLE} holds a character that no token has; copy it again")
     return Credentials(user, token)
 
 
@@ -115,7 +117,7 @@ def is_loopback(host: str) -> bool:
 
 
 class Fetcher:
-    """GET requests below one base address. Other hosts are refused, whoever names them.
+    """GET requests below one base address. Other hosts are refused, whoever names them, but for downloads (`stream`).
 
     Attributes:
         base: scheme, host and port, and a path if the product is served below one.
@@ -169,12 +171,13 @@ class Fetcher:
             ) from error
 
     def stream(self, address: str) -> Iterator[bytes]:
-        """The bytes at `address`. May be led to another host, which is asked without the credentials.
+        """The bytes at `address`, which may be on another host, or led there: that is asked without the credentials.
 
         Raises:
             PageError: they cannot be had.
         """
-        url = self._address(address)
+        url = self._absolute(address)
+        self._check_elsewhere(url)
         for _ in range(_MAX_REDIRECTS + 1):
             own = _origin(url) == self._origin
             headers = self._headers if own else {"User-Agent": "symptom-kb"}
@@ -186,6 +189,8 @@ class Fetcher:
                         continue
                     if answer.status_code != 200:
                         raise PageError(f"cannot be downloaded (HTTP {answer.status_code})")
+                    if not own and _is_page(answer.headers):
+                        raise PageError("cannot be downloaded: another host answered with a page, as for signing in")
                     yield from answer.iter_bytes(64 * 1024)
                     return
             except (httpx.HTTPError, httpx.InvalidURL) as error:
@@ -197,11 +202,23 @@ class Fetcher:
         if _origin(url) == self._origin:
             return
         if parts.scheme != "https" and not (is_loopback(parts.hostname or "") and self.base.startswith("http://")):
-            raise PageError("cannot be downloaded: it is redirected to an address that is not https")
+            raise PageError("cannot be downloaded: it is at an address that is not https")
+
+    def _absolute(self, path: str) -> str:
+        """Absolute address of `path`; an address that starts with `/` is below the host, any other below the base.
+
+        Empty for what is no address.
+        """
+        if not path.startswith(("/", "http:", "https:")):
+            return f"{self.base}/{path}"
+        try:
+            return urljoin(f"{self._origin}/", path)
+        except ValueError:
+            return ""
 
     def _address(self, path: str) -> str:
-        """Absolute address of `path`; an address that starts with `/` is below the host, any other below the base."""
-        url = urljoin(f"{self._origin}/", path) if path.startswith(("/", "http:", "https:")) else f"{self.base}/{path}"
+        """`_absolute`, on this host. Raises SourceError for another."""
+        url = self._absolute(path)
         if _origin(url) != self._origin:
             raise SourceError(f"{self.base} refers to another host ({urlsplit(url).hostname}); that is not followed")
         return url
@@ -213,7 +230,7 @@ class Fetcher:
         for attempt in range(ATTEMPTS):
             try:
                 status, body, answer = self._once(url, params, headers)
-            except httpx.TransportError as error:
+            except (httpx.TransportError, httpx.DecodingError) as error:
                 failure = _reason(error)
                 self._wait(attempt, None)
                 continue
@@ -291,6 +308,11 @@ def _redirected(url: str, answer: httpx.Response) -> str:
         return urljoin(url, str(answer.headers.get("location", "")))
     except ValueError:
         return ""
+
+
+def _is_page(headers: httpx.Headers) -> bool:
+    """Whether an answer is a web page to look at, not one to keep."""
+    return headers.get("content-type", "").startswith("text/html") and "content-disposition" not in headers
 
 
 def _reason(error: Exception) -> str:

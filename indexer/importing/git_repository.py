@@ -18,10 +18,11 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from indexer.articles import ARTICLE_SUFFIXES, MAX_FILE_BYTES, load_yaml, parse_article
-from indexer.errors import ArticleError, PageError, SourceError
+from indexer.errors import ArticleError, NoText, PageError, SourceError
 from indexer.importing.fetching import Credentials, is_loopback
 from indexer.importing.markdown import WIKI_SCHEME
 from indexer.importing.pages import Attachment, LeftOut, Link, Page, PageRef, Source
+from indexer.importing.rendering import EmptyPage
 from indexer.metadata import Audience, Confidence
 
 CLONE_TIMEOUT_S = 600
@@ -57,7 +58,11 @@ class GitRepository(Source):
         Raises:
             SourceError: the address or the ref will not do, or the repository cannot be read.
         """
-        self._environment = _environment(place, credentials or Credentials())
+        folder = Path(place)
+        self._is_clone = not folder.is_dir()
+        if self._is_clone:
+            check_clone_address(place)
+        self._environment = _environment(place, credentials or Credentials(), fetches=self._is_clone)
         self._ref, self._subfolder = _check_ref(ref), _check_subfolder(subfolder)
         self._unsaid = unsaid
         self.left_out: list[LeftOut] = []
@@ -65,14 +70,12 @@ class GitRepository(Source):
         self._wiki_names: dict[str, str] = {}
         self._reader: subprocess.Popen[bytes] | None = None
         self._scratch = tempfile.TemporaryDirectory(prefix="kb-import-")
-        folder = Path(place)
-        self._is_clone = not folder.is_dir()
         self._directory = Path(self._scratch.name) / "repository.git" if self._is_clone else folder
         origin = place if self._is_clone else str(folder.resolve())
         self.place = f"{origin} {self._subfolder}".strip()
         try:
             if self._is_clone:
-                self._clone(check_clone_address(place))
+                self._clone(place)
             wanted = f"{self._ref or 'HEAD'}^{{commit}}"
             self._commit = self._git("rev-parse", "--verify", "--end-of-options", wanted).strip()
         except BaseException:
@@ -111,7 +114,7 @@ class GitRepository(Source):
             elif _WIKI_FRAME.fullmatch(pure.name):
                 self.left_out.append(LeftOut(path, path, "is the frame of a wiki"))
             else:
-                self._blobs[path] = _Blob(name, int(size))
+                self._blobs[path] = _Blob(name, int(size) if size.isdecimal() else 0)  # BAD: it is missing
         if others:
             self.left_out.append(LeftOut("*", f"{others} files", "are not Markdown (reStructuredText, AsciiDoc, ...)"))
         if not self._blobs:
@@ -133,6 +136,8 @@ class GitRepository(Source):
         try:
             data = self._read_blob(blob)
             article = parse_article(ref.id, data)
+        except NoText as error:
+            raise EmptyPage("has no text of its own") from error
         except ArticleError as error:
             raise PageError(f"line {error.line}: {error.reason}") from error
         text = data.decode("utf-8")
@@ -209,15 +214,17 @@ class GitRepository(Source):
         except BrokenPipeError as error:
             raise SourceError("git ended while the repository was read; try again") from error
         if len(head) != 3 or head[1] != b"blob":
-            raise PageError("is not in the repository any more; run `git fsck` there")
+            raise PageError("is missing from the repository; run `git fsck` there")
         return pipe_out.read(int(head[2]) + 1)[:-1]
 
     def _clone(self, address: str) -> None:
-        branch = [f"--branch={self._ref}"] if self._ref and not re.fullmatch(r"[0-9a-f]{7,64}", self._ref) else []
-        depth = [] if self._ref and not branch else ["--depth=1"]
+        if re.fullmatch(r"[0-9a-f]{7,64}", self._ref):
+            narrow = []  # a commit of any branch, or a branch or tag that looks like one
+        else:
+            narrow = ["--single-branch", "--no-tags", "--depth=1", *([f"--branch={self._ref}"] if self._ref else [])]
         self._call(
-            ["git", *_SAFE, "clone", "--quiet", "--bare", "--single-branch", "--no-tags", "--no-recurse-submodules",
-             *depth, *branch, "--", address, str(self._directory)],
+            ["git", *_SAFE, "clone", "--quiet", "--bare", "--no-recurse-submodules", *narrow, "--", address,
+             str(self._directory)],
             CLONE_TIMEOUT_S,
         )  # fmt: skip
 
@@ -242,24 +249,27 @@ class GitRepository(Source):
         except subprocess.TimeoutExpired as error:
             raise SourceError(f"git did not end within {timeout_s:.0f} s; try again later") from error
         if done.returncode:
+            if b"from promisor remote" in done.stderr:
+                raise SourceError("the repository is a partial clone that lacks texts; clone it whole")
             last = done.stderr.decode("utf-8", "replace").strip().splitlines()[-1:] or ["no reason given"]
             raise SourceError(f"git cannot read the repository: {last[0]}")
         return done.stdout
 
 
-_KEPT_VARIABLES = ("PATH", "HOME", "SSH_AUTH_SOCK", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY")
-_SAFE = (
-    "-c", "core.hooksPath=/dev/null", "-c", "protocol.allow=never", "-c", "protocol.https.allow=always",
-    "-c", "protocol.http.allow=always", "-c", "protocol.ssh.allow=always", "-c", "protocol.file.allow=always",
-    "-c", "core.quotePath=false", "-c", "core.fsmonitor=false",
+_KEPT_VARIABLES = (
+    "PATH", "HOME", "SSH_AUTH_SOCK", "https_proxy", "HTTPS_PROXY", "no_proxy", "NO_PROXY", "GIT_SSL_CAINFO",
 )  # fmt: skip
+_SAFE = ("-c", "core.hooksPath=/dev/null", "-c", "core.quotePath=false", "-c", "core.fsmonitor=false")
 
 
 def check_clone_address(place: str) -> str:
     """`place` if it is an address that may be cloned. Raises SourceError."""
     if _SSH.fullmatch(place):
         return place
-    parts = urlsplit(place)
+    try:
+        parts = urlsplit(place)
+    except ValueError as error:
+        raise SourceError(f"{place!r} is neither a folder nor an address") from error
     if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
         raise SourceError(f"clone over https, not over plain HTTP: https://{parts.hostname}{parts.path}")
     if parts.scheme in {"https", "http"} and (parts.username or parts.password):
@@ -269,10 +279,17 @@ def check_clone_address(place: str) -> str:
     return place
 
 
-def _environment(place: str, credentials: Credentials) -> dict[str, str]:
-    """git's environment: no prompts, no configuration of its own; credentials only for the host of `place`."""
+def _environment(place: str, credentials: Credentials, *, fetches: bool) -> dict[str, str]:
+    """git's environment: no prompts, the configuration of nobody but the repository, credentials only for `place`.
+
+    A repository's configuration may name programs to fetch with. GIT_ALLOW_PROTOCOL goes before all that it says:
+    without `fetches` nothing is fetched, not even an object that a partial clone lacks.
+    """
     kept = {name: os.environ[name] for name in _KEPT_VARIABLES if name in os.environ}
     kept |= {
+        "GIT_ALLOW_PROTOCOL": "https:http:ssh:file" if fetches else "none",
+        "GIT_NO_LAZY_FETCH": "1",
+        "GIT_CONFIG_GLOBAL": "/dev/null",
         "GIT_TERMINAL_PROMPT": "0",
         "GIT_ASKPASS": "true",
         "GIT_SSH_COMMAND": "ssh -o BatchMode=yes",

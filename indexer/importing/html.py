@@ -91,7 +91,11 @@ def image_text(image: Tag) -> str:
     if alt is not None:
         return one_line(str(alt))
     source = str(image.get("src") or "")
-    return "" if source.startswith("data:") else one_line(PurePosixPath(unquote(urlsplit(source).path)).name)
+    try:
+        path = urlsplit(source).path
+    except ValueError:
+        return ""
+    return "" if source.startswith("data:") else one_line(PurePosixPath(unquote(path)).name)
 
 
 def _language(name: str) -> str:

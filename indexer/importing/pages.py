@@ -126,7 +126,7 @@ class Source(Protocol):
         ...
 
     def find_renames(self, since: str) -> dict[str, str]:
-        """New page ids by old ones, since the state that `cursor` named; empty where ids outlast a move."""
+        """Old page ids by new ones, since the state that `cursor` named; empty where ids outlast a move."""
         return {}
 
     @property

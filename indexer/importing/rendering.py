@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from posixpath import relpath
 
 from indexer.articles import MAX_FILE_BYTES, parse_article
-from indexer.errors import ArticleError, PageError
+from indexer.errors import ArticleError, NoText, PageError
 from indexer.importing.converting import Document, absolute_link, escape_text, find_anchor
 from indexer.importing.files import front_matter, slug
 from indexer.importing.html import clean_text, one_line
@@ -21,7 +21,7 @@ _LABEL = re.compile(r"(?:product|products)[:=/](.+)", re.IGNORECASE)
 
 
 class EmptyPage(PageError):
-    """The page has no text of its own: a folder, or a page of macros alone."""
+    """The page has no text of its own: a folder, or a page of macros or headings alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +95,8 @@ def render_draft(
         raise PageError(f"is larger than {MAX_FILE_BYTES // 1024**2} MiB as Markdown; split it at the source")
     try:
         article = parse_article(path, data)
+    except NoText as error:
+        raise EmptyPage("has no text of its own") from error
     except ArticleError as error:
         raise PageError(f"would not be a valid article: {error.reason}") from error
     if article.audience is not page.audience:

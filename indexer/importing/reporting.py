@@ -51,7 +51,7 @@ class Report:
 
     @property
     def exit_status(self) -> int:
-        """0 fine; 1 some pages failed or are in conflict; 2 nothing done."""
+        """0 fine; 1 some pages failed or are in conflict; 2 stopped before the end."""
         return 2 if self.stopped else 1 if self.failed or self.conflicts else 0
 
     def as_dict(self) -> dict[str, Any]:

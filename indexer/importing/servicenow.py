@@ -64,7 +64,8 @@ class _Knowledge(Source):
             base = {value_of(row, "kb_knowledge_base").casefold(), name_of(row, "kb_knowledge_base").casefold()}
             if not self._bases or base & set(self._bases):
                 versions.setdefault(number, []).append(row)
-                self._numbers[value_of(row, "sys_id")] = number
+                if sys_id := value_of(row, "sys_id"):
+                    self._numbers[sys_id] = number
         refs = []
         for number, rows in versions.items():
             row = max(rows, key=_standing)

@@ -17,7 +17,7 @@ from indexer.metadata import Audience
 STATE_FILE = ".kb-import.json"
 _LOCK_FILE = ".kb-import.lock"
 FORMAT = 1
-CONVERTER = 1
+CONVERTER = 2
 """Raise it when the same page comes out differently: every page is then converted again."""
 
 
@@ -36,6 +36,8 @@ class Record:
         anchors: names of places in the page, for links of other pages.
         attachments: names of its attachments.
         stored: files of downloaded attachments, below the target folder.
+        missing: attachments not stored as they are now: not asked for, or the download failed; those in `stored` with
+            such a name are of an earlier run.
     """
 
     path: str
@@ -50,6 +52,7 @@ class Record:
     anchors: dict[str, str] = field(default_factory=dict)
     attachments: list[str] = field(default_factory=list)
     stored: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
 
     def is_ours(self, data: bytes) -> bool:
         """Whether an import wrote these bytes, so that nobody's edit is lost with them."""

@@ -71,7 +71,8 @@ def sync_pages(source: Source, folder: Path, options: SyncOptions, progress: Pro
     """Bring `folder` in line with `source`.
 
     Raises:
-        SourceError: the source or the folder's state cannot be read; nothing was changed.
+        SourceError: the source or the folder's state cannot be read; no page was taken over. If that happens later, the
+            report says so in `stopped`.
     """
     if folder.exists() and not folder.is_dir():
         raise SourceError(f"{folder} is not a folder; name another one with --to")
@@ -106,6 +107,7 @@ class _Run:
         self._moved_from: dict[str, tuple[str, bytes | None]] = {}
         self._outcome: dict[str, tuple[str, str]] = {}
         self._late: list[tuple[PageRef, Draft]] = []
+        self._downloaded: set[str] = set()
         self._pending: list[_Change] = []
         self._unavailable = 0
 
@@ -115,6 +117,7 @@ class _Run:
         gone = self._follow_moves(refs)
         self._tighten([ref.id for ref in refs if ref.audience is Audience.INTERNAL])
         if self._is_mass_deletion(gone):
+            self._count()
             return self._report
         self._choose_paths(refs)
         self._ids = {record.article_id: id_ for id_, record in self._state.pages.items() if id_ not in gone}
@@ -126,6 +129,8 @@ class _Run:
             self._finish_links(refs)
             self._progress("pages", len(refs), len(refs))
             self._state.cursor, self._state.converter = self._source.cursor, CONVERTER
+        except SourceError as error:
+            self._report.stopped = f"stopped before the end: {error}. What was done until then stays"
         finally:
             self._flush()
         self._count()
@@ -281,7 +286,7 @@ class _Run:
                 self._tighten([ref.id])
             self._unavailable = self._unavailable + 1 if isinstance(error, PageUnavailable) else 0
             if self._unavailable >= MAX_UNAVAILABLE:
-                raise SourceError(f"stopped after {MAX_UNAVAILABLE} pages in a row: {error}") from error
+                raise SourceError(f"{MAX_UNAVAILABLE} pages in a row could not be had: {error}") from error
 
     def _restrict(self, ref: PageRef, page: Page) -> Page:
         internal = self._options.all_internal or ref.audience is Audience.INTERNAL
@@ -299,7 +304,7 @@ class _Run:
         data = _read(self._file(record.path))
         if data is None or (self._options.force and not record.is_ours(data)):
             return False
-        if self._options.attachments and record.attachments and not record.stored:
+        if self._options.attachments and (record.missing or len(record.stored) != len(record.attachments)):
             return False
         return all(self._address(href, ref.id, record.path) == address for href, address in record.links.items())
 
@@ -330,9 +335,12 @@ class _Run:
             if leaves:
                 self._paths[ref.id] = leaves
             return
-        stored = list(record.stored) if record else []
-        if self._options.attachments and not self._options.dry_run:
-            stored = self._download(ref, page, path)
+        if ref.id in self._downloaded and record:
+            stored, missing = record.stored, record.missing
+        elif self._options.attachments and not self._options.dry_run:
+            stored, missing = self._download(ref, page, path)
+        else:
+            stored, missing = record.stored if record else [], [item.name for item in page.attachments]
         if ref.id not in self._outcome:
             kind = "added" if record is None else "moved" if leaves else "updated"
             self._outcome[ref.id] = ("unchanged" if old == rendered.data and not leaves else kind, path)
@@ -350,6 +358,7 @@ class _Run:
             anchors=draft.anchors,
             attachments=[item.name for item in page.attachments],
             stored=stored,
+            missing=missing,
         )
         self._state.pages[ref.id] = fresh
         self._state.empty.pop(ref.id, None)
@@ -411,9 +420,17 @@ class _Run:
                 except PageError as error:
                     self._report.failed.append(Trouble(ref.id, ref.title, str(error)))
 
-    def _download(self, ref: PageRef, page: Page, path: str) -> list[str]:
-        """Files of the page's attachments, in a folder beside it. One that cannot be had is reported."""
-        folder, taken, stored = PurePosixPath(path).with_suffix(".files"), set[str](), []
+    def _download(self, ref: PageRef, page: Page, path: str) -> tuple[list[str], list[str]]:
+        """Files of the page's attachments, in a folder beside it, and the names of those that could not be had.
+
+        Such a one is reported, and its file of an earlier run stays.
+        """
+        folder, taken = PurePosixPath(path).with_suffix(".files"), set[str]()
+        stored: list[str] = []
+        missing: list[str] = []
+        record = self._state.pages.get(ref.id)
+        before = {PurePosixPath(old).name: old for old in record.stored} if record else {}
+        self._downloaded.add(ref.id)
         for item in page.attachments:
             name = PurePosixPath(safe_path(item.name)).name
             if PurePosixPath(name).suffix.lower() in {".md", ".markdown"}:
@@ -424,14 +441,16 @@ class _Run:
                 write_file(self._file(target), _bounded(self._source.read_attachment(item)))
             except PageError as error:
                 self._report.failed.append(Trouble(ref.id, f"{page.title}: {item.name}", str(error)))
+                missing.append(item.name)
+                if (old := before.get(PurePosixPath(target).name)) and self._file(old).exists():
+                    stored.append(old)
                 continue
             stored.append(target)
             self._report.attachments += 1
-        record = self._state.pages.get(ref.id)
-        for old in record.stored if record else ():
+        for old in before.values():
             if old not in stored:
                 remove_file(self._folder, self._file(old))
-        return stored
+        return stored, missing
 
     def _count(self) -> None:
         for kind, path in self._outcome.values():

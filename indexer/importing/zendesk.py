@@ -87,11 +87,11 @@ class ZendeskGuide(Source):
     def find_link(self, href: str, page_id: str) -> Link | None:
         try:
             parts = urlsplit(href)
+            page = urlsplit(str(self._articles.get(page_id, {}).get("html_url") or ""))
         except ValueError:
             return None
         match = _ARTICLE_LINK.search(parts.path)
-        own = {urlsplit(self.place).netloc, ""}
-        own.add(urlsplit(str(self._articles.get(page_id, {}).get("html_url") or "")).netloc)
+        own = {urlsplit(self.place).netloc, page.netloc, ""}
         return Link(match[1], parts.fragment) if match and parts.netloc in own else None
 
     def read_attachment(self, attachment: Attachment) -> Iterator[bytes]:
@@ -99,11 +99,13 @@ class ZendeskGuide(Source):
 
     def _attachments(self, page_id: str) -> Iterator[Attachment]:
         for item in self._list(f"articles/{page_id}/attachments", "article_attachments", of_page=True):
+            if not item.get("content_url"):
+                continue
             size = item.get("size")
             yield Attachment(
                 one_line(str(item.get("file_name") or item["id"])),
                 size if isinstance(size, int) else None,
-                str(item.get("content_url") or ""),
+                str(item["content_url"]),
             )
 
     def _list(self, what: str, key: str = "", of_page: bool = False) -> list[dict[str, Any]]:
