@@ -288,9 +288,29 @@ def test_a_busy_service_is_asked_again_after_the_time_it_names(page: Any) -> Non
     page.problems[:] = [text for text in page.problems if "429" not in text]
 
 
-def test_a_key_for_another_origin_opens_nothing(visit: Opener, site: Site) -> None:
+def test_a_busy_service_is_asked_for_an_article_again_too(page: Any) -> None:
+    headers = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "Retry-After", "Retry-After": "2"}
+    page.route("**/v1/articles/**", lambda route: route.fulfill(status=503, headers=headers, json={}), times=1)
+    type_in_search(page)
+    page.locator(OPTION).first.click()
+    page.wait_for_selector("#search .reader >> text=Trying again in 2 seconds.")
+    page.wait_for_selector("#search .prose")
+    page.problems[:] = [text for text in page.problems if "503" not in text]
+
+
+def test_a_key_of_another_page_that_may_ask_is_refused_with_a_reason(visit: Opener, site: Site) -> None:
+    warned: list[str] = []
     page = visit(f"/?key={site.world.page_key}")
     page.fill(INPUT, SYMPTOM)
     page.wait_for_selector("text=Search cannot be reached just now.")
     assert page.locator("#search .notice button").count() == 0
     page.problems[:] = [text for text in page.problems if "403" not in text]
+    assert any("made for this page's origin" in text for text in warned)
+
+
+def test_a_page_that_no_key_names_is_refused_by_the_browser(visit: Opener, site: Site) -> None:
+    page = visit(site.pages.replace("127.0.0.1", "localhost"))
+    page.fill(INPUT, SYMPTOM)
+    page.wait_for_selector("text=Search cannot be reached just now.")
+    assert any("blocked by CORS policy" in text for text in page.problems)
+    page.problems[:] = [text for text in page.problems if "CORS policy" not in text and "ERR_FAILED" not in text]

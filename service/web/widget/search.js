@@ -124,7 +124,7 @@ export class Search {
   }
 
   #wayOn(isWanted = true) {
-    const link = isWanted && this.host.contactLink("search", () => this.#text);
+    const link = isWanted && this.host.contactLink();
     this.way.hidden = !link;
     if (link) this.way.replaceChildren(this.suggestions.length ? this.host.voice.say("contactLead") : "", link);
   }
