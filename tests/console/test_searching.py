@@ -43,6 +43,29 @@ def test_typing_asks_once_and_an_overtaken_answer_is_not_shown(public: Any) -> N
     assert public.locator("[data-result]").count() > 0
 
 
+@pytest.mark.parametrize("shorter", ["", "40", "401 invalid_token"])
+def test_going_back_to_less_gives_up_what_was_asked(public: Any, shorter: str) -> None:
+    public.goto("/")
+    if len(shorter) > 2:
+        type_symptom(public, shorter)
+    before = public.inner_html("#kb-results")
+    held: list[Any] = []
+    given_up: list[str] = []
+
+    def keep(route: Any) -> None:
+        held.append(route)
+
+    public.on("requestfailed", lambda request: given_up.append(request.post_data))
+    public.route("**/results", keep)
+    public.fill("#kb-q", f"{UNCOVERED} 401")
+    public.wait_for_selector('#kb-results[aria-busy="true"]')
+    public.fill("#kb-q", shorter)
+    public.wait_for_selector('#kb-results[aria-busy="false"]')
+    public.wait_for_timeout(300)
+    assert (len(held), given_up) == (1, [f"{UNCOVERED} 401"])
+    assert public.inner_html("#kb-results") == before
+
+
 def test_a_snippet_opens_its_article_at_the_marked_lines(public: Any) -> None:
     type_symptom(public)
     cite = public.locator("[data-result] .cite").first
@@ -125,6 +148,20 @@ def test_a_text_too_long_for_an_address_is_found_again(engineer: Any) -> None:
     engineer.wait_for_selector("[data-result]")
     assert engineer.input_value("#kb-q") == text.strip()
     engineer.reload()
+    engineer.wait_for_selector("[data-result]")
+    assert engineer.input_value("#kb-q") == text.strip()
+
+
+def test_the_way_back_from_a_long_text_to_an_empty_page(engineer: Any) -> None:
+    text = f"{SYMPTOM}\n" + "2026-11-24 09:10:11 a line of a log\n" * 60
+    engineer.fill("#kb-q", text)
+    engineer.keyboard.press("Enter")
+    engineer.wait_for_selector("[data-result]")
+    engineer.wait_for_selector('#kb-results[aria-busy="false"]')
+    engineer.go_back()
+    engineer.wait_for_selector(".welcome")
+    assert engineer.input_value("#kb-q") == ""
+    engineer.go_forward()
     engineer.wait_for_selector("[data-result]")
     assert engineer.input_value("#kb-q") == text.strip()
 
