@@ -121,6 +121,23 @@ def test_signing_in_by_link_wipes_the_token_and_shows_who(engineer: Any) -> None
     assert "Zanzibar gateway restart after the quokka alert" not in titles(engineer)
 
 
+def test_a_sign_in_link_works_where_the_form_is_open(public: Any, sessions: Sessions, address: str) -> None:
+    public.goto("/sign-in")
+    public.evaluate("location.hash = 'token=nonsense'")
+    public.wait_for_selector("text=This sign-in link was used already or is no longer valid")
+    assert public.url == f"{address}/sign-in"
+    headers = {"Retry-After": "7"}
+    public.route("**/v1/session", lambda route: route.fulfill(status=429, headers=headers, json={}), times=1)
+    token = sessions.issue_ticket("Ada")
+    public.evaluate("token => { location.hash = `token=${token}` }", token)
+    public.wait_for_selector("text=Too many requests. Wait 7 seconds and open the link again.")
+    assert "used already" not in public.inner_text("main")
+    public.evaluate("token => { location.hash = `token=${token}` }", token)
+    public.wait_for_url(f"{address}/")
+    assert public.locator(".scope-internal").inner_text() == "Internal view · Ada"
+    public.problems[:] = [text for text in public.problems if "401" not in text and "429" not in text]
+
+
 def test_near_duplicates_are_named(public: Any) -> None:
     type_symptom(public, "the clock is wrong and every request answers 401 invalid_token")
     assert re.search(r"\d+% of its text is also in \d\. The \w+ clock is wrong", public.inner_text(".repeat"))
