@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from service.http.security import Sessions
-from tests.console.world import SYMPTOM, titles, type_symptom
+from tests.console.world import SYMPTOM, clipboard, titles, type_symptom
 from tests.http_world import SECRETS, UNCOVERED
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -91,7 +91,14 @@ def test_an_uncovered_symptom_is_owned_up_to(public: Any, engineer: Any) -> None
     summary = engineer.locator("details.nearest > summary")
     assert "none of them trusted" in summary.inner_text()
     assert not engineer.locator("[data-result]").first.is_visible()
+    engineer.evaluate("document.activeElement.blur()")
+    engineer.keyboard.press("c")
+    engineer.wait_for_timeout(200)
+    assert engineer.locator(".toast.is-shown").count() == 0
     summary.click()
+    engineer.evaluate("document.activeElement.blur()")
+    engineer.keyboard.press("c")
+    assert engineer.locator("[data-open]").first.get_attribute("href") in clipboard(engineer, "http")
     assert engineer.locator("[data-result]").first.is_visible()
 
 
