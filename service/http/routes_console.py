@@ -6,7 +6,7 @@ import asyncio
 from functools import cache
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, urlencode
 
 from fastapi import APIRouter, Request, Response
 from starlette.responses import HTMLResponse, RedirectResponse
@@ -20,7 +20,7 @@ from service.http.links import article_url
 from service.http.problems import ProblemError
 from service.http.routes_articles import cache_control
 from service.http.routes_service import end_session, start_session
-from service.http.security import Caller
+from service.http.security import Caller, is_from_elsewhere
 from service.http.services import CallerDep, Services, ServicesDep
 from service.neighbours import find_neighbours
 
@@ -190,8 +190,7 @@ def _guides(services: Services, caller: Caller) -> list[tuple[str, str]]:
 
 
 def _check_own_page(request: Request) -> None:
-    origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+    if is_from_elsewhere(request):
         raise ProblemError("forbidden", "use the form on the console's own page")
 
 
