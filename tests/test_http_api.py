@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from service.http.console_views import SIGNALS, split_codes
+from service.http.models import ANSWER_EXAMPLE
 from service.http.problems import KINDS, MEDIA_TYPE, TYPE_PREFIX
 from service.http.routes_articles import choose_format
 from tests.http_world import UNCOVERED, World, make_world
@@ -209,6 +212,39 @@ def test_metrics_count_answers_and_hold_no_query_text(world: World) -> None:
     assert 'kb_answers_total{outcome="abstained"} 1.0' in text
     assert 'kb_http_requests_total{method="GET",route="/v1/search",status="200"} 1.0' in text
     assert "wombat" not in text
+
+
+def test_the_time_of_an_answer_is_counted_when_it_is_made_and_not_when_it_is_repeated(world: World) -> None:
+    with world.client() as client:
+        for _ in range(3):
+            client.post("/v1/search", json={"text": "401 invalid_token"})
+        text = client.get("/metrics").text
+    assert "kb_answer_seconds_count 1.0" in text
+    assert 'kb_answers_total{outcome="answered"} 3.0' in text
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/health", "/v1/ready", "/v1/search?q=401", "/v1/articles/KB-1001", "/", "/static/console.css"]
+)
+def test_head_is_answered_as_get_without_a_body(public: TestClient, path: str) -> None:
+    got, asked = public.get(path), public.head(path)
+    assert (asked.status_code, asked.content) == (200, b"")
+    assert asked.headers["content-type"] == got.headers["content-type"]
+    assert "HEAD" not in str(public.get("/v1/openapi.json").json()["paths"].values())
+
+
+def test_head_is_logged_and_refused_like_any_other_method(public: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    assert public.head("/v1/ready").status_code == 200
+    assert public.head("/v1/feedback").headers["allow"] == "POST"
+    lines = [json.loads(record.getMessage()) for record in caplog.records if record.name == "kb.access"]
+    assert [(line["method"], line["route"]) for line in lines] == [("HEAD", "/v1/ready"), ("HEAD", "/v1/feedback")]
+
+
+def test_the_examples_name_signals_and_signatures_as_they_are() -> None:
+    named = {reason["signal"] for suggestion in ANSWER_EXAMPLE["suggestions"] for reason in suggestion["reasons"]}
+    assert named <= SIGNALS.keys()
+    assert all(split_codes(signature) for signature in ANSWER_EXAMPLE["signatures"])
 
 
 def test_no_log_line_holds_the_question(world: World, caplog: pytest.LogCaptureFixture) -> None:

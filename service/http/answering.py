@@ -47,6 +47,7 @@ class AnsweringPool:
         if known is not None:
             return known
         answer = await self.run(lambda: assistant.answer(question, scope))
+        self._metrics.answer_seconds.observe(answer.took_ms / 1000)
         self._cache.keep(answer, scope, question)
         return answer
 

@@ -68,7 +68,18 @@ class Gate:
             await problem.response(_id(scope))(scope, receive, send_through)
         else:
             CLIENT.set(receive)
-            await self._app(scope, _replay(body, receive), send_through)
+            await self._pass(scope, _replay(body, receive), send_through)
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """To the routes. They answer HEAD as they answer GET, and the server keeps the body to itself."""
+        if scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+        asked = {**scope, "method": "GET"}
+        try:
+            await self._app(asked, receive, send)
+        finally:
+            scope["route"] = asked.get("route")  # for the log and the metrics
 
     async def _pass_delivery(self, request: HTTPConnection, scope: Scope, receive: Receive, send: Send) -> None:
         """A vendor's delivery: no key of ours and no page; the route checks its signature, and reads its raw body."""

@@ -42,7 +42,7 @@ async def ask(services: Services, caller: Caller, question: Question, products: 
     assistant = services.library.assistant
     scope = caller.scope(products)
     answer = await services.pool.answer(assistant, question, scope)
-    services.metrics.count_answer(answer.answered, answer.took_ms)
+    services.metrics.answers.labels("answered" if answer.answered else "abstained").inc()
     link_for = links_within(assistant, caller.scope())
 
     def shows(snippet: Snippet) -> bool:
