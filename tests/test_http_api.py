@@ -131,8 +131,9 @@ def test_an_article_as_json_html_and_markdown(engineer: TestClient, world: World
 def test_an_article_is_not_sent_twice(public: TestClient, engineer: TestClient) -> None:
     first = public.get("/v1/articles/KB-1001")
     assert first.headers["cache-control"] == "public, max-age=60"
-    again = public.get("/v1/articles/KB-1001", headers={"If-None-Match": first.headers["etag"]})
-    assert (again.status_code, again.content) == (304, b"")
+    for tag in (first.headers["etag"], f"W/{first.headers['etag']}"):  # a proxy that compresses makes a tag weak
+        again = public.get("/v1/articles/KB-1001", headers={"If-None-Match": tag})
+        assert (again.status_code, again.content) == (304, b"")
     assert engineer.get("/v1/articles/KB-1001").headers["cache-control"] == "private, no-cache"
     assert engineer.get("/v1/articles/KB-1001").headers["etag"] != first.headers["etag"]
 
