@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import logging
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -48,6 +49,8 @@ from service.stores import Stores
 
 if TYPE_CHECKING:
     from service.assistant import Assistant
+
+logger = logging.getLogger("kb.serve")
 
 _NO_TELEMETRY: TelemetryConfig = {
     "tracing": False,
@@ -137,24 +140,32 @@ def create_app(
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
-    tasks = [
-        asyncio.create_task(services.library.run()),
-        asyncio.create_task(keep_memory_tidy()),
-        asyncio.create_task(keep_ledger_tidy(services.stores, services.settings.ledger_keep_days)),
-    ]
-    await services.intake.start(app.version)
-    try:
-        async with app.state.mcp.run():
-            yield
-    finally:
-        await services.intake.stop()
-        for task in tasks:
-            task.cancel()
-        for task in tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-        await asyncio.to_thread(services.pool.close)
-        services.stores.close()
+    async with contextlib.AsyncExitStack() as stack:  # each part is closed, whatever closing another comes to
+        stack.callback(services.stores.close)
+        stack.push_async_callback(asyncio.to_thread, services.pool.close)
+        for work in (
+            services.library.run(),
+            keep_memory_tidy(),
+            keep_ledger_tidy(services.stores, services.settings.ledger_keep_days),
+        ):
+            task = asyncio.create_task(work)
+            task.add_done_callback(_report)
+            stack.push_async_callback(_end, task)
+        stack.push_async_callback(services.intake.stop)
+        await services.intake.start(app.version)
+        await stack.enter_async_context(app.state.mcp.run())
+        yield
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    """Nobody waits for a background task, so nobody else would see that it failed."""
+    if not task.cancelled() and (error := task.exception()):
+        logger.error("a background task failed", exc_info=error)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:
