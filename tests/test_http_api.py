@@ -273,6 +273,16 @@ def test_a_defect_is_a_problem_and_its_message_is_not_logged(
     assert "wombat" not in "".join(r.getMessage() for r in caplog.records if r.name.startswith("kb"))
 
 
+def test_links_in_notes_begin_with_the_public_address(world: World) -> None:
+    with world.client(world.engineer, public_url="https://kb.example.com/") as client:
+        asked = {"subject": "API down", "body": "401 invalid_token"}
+        note = client.post("/v1/tickets/suggest", json=asked).json()["internal_note"]
+        page = client.post("/results", content="401 invalid_token").text
+    for text in (note, page):
+        assert "https://kb.example.com/articles/api/token-expired.md" in text
+        assert "testserver" not in text
+
+
 def test_openapi_describes_every_operation(public: TestClient) -> None:
     document = public.get("/v1/openapi.json").json()
     operations = [

@@ -363,6 +363,12 @@ def test_on_stdio_a_version_that_does_not_open_is_logged_once_and_the_old_one_go
     assert asyncio.run(desk.ask(Question(SYMPTOM), [])).index_version == fixed
 
 
+def test_quotes_of_a_served_assistant_lead_to_the_public_address(world: World) -> None:
+    with running(world.app(public_url="https://kb.example.com")) as base:
+        content = found(f"{base}/mcp", "search_by_symptom", {"symptom": SYMPTOM})
+    assert content["articles"][0]["quotes"][0]["url"].startswith("https://kb.example.com/articles/api/")
+
+
 def test_the_sdk_is_loaded_once_and_again_only_after_it_failed() -> None:
     made: list[str] = []
 

@@ -16,7 +16,7 @@ from indexer.metadata import ArticleType
 from service.facets import Filters, read_filters
 from service.http.console_article import article_view
 from service.http.console_search import SearchView, search
-from service.http.links import article_url
+from service.http.links import article_url, own_address
 from service.http.problems import ProblemError
 from service.http.routes_articles import cache_control
 from service.http.routes_service import end_session, start_session
@@ -98,7 +98,7 @@ async def article_page(
         near = await services.pool.run(lambda: find_neighbours(article, assistant, caller.scope()))
     except ProblemError:  # busy: an article without its neighbours is still an article
         near = []
-    base = _base(request)
+    base = own_address(services.settings, request)
     view = await asyncio.to_thread(article_view, article, assistant, caller, lines, base, near)
     response = page("article.html", caller, article=view)
     response.headers["Cache-Control"] = cache_control(caller)
@@ -164,7 +164,7 @@ async def _results(
     if not text.strip():
         return None, 200
     try:
-        return await search(services, caller, text, filters, _base(request)), 200
+        return await search(services, caller, text, filters, own_address(services.settings, request)), 200
     except ProblemError as problem:
         return {"error": problem.kind.title, "detail": problem.detail}, problem.kind.status
     except KBError as error:
@@ -196,10 +196,6 @@ def _check_own_page(request: Request) -> None:
 
 def _pairs(request: Request) -> list[tuple[str, str]]:
     return request.query_params.multi_items()
-
-
-def _base(request: Request) -> str:
-    return str(request.base_url).rstrip("/")
 
 
 @cache

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from service.answers import MAX_RESULTS, Answer, Question, Snippet
 from service.http.caching import answer_tag, is_current
-from service.http.links import citation_url, links_within
+from service.http.links import citation_url, links_within, own_address
 from service.http.models import (
     ANSWER_EXAMPLE,
     AnswerBody,
@@ -114,7 +114,7 @@ async def suggest_for_ticket(
     response.headers["Cache-Control"] = "no-store"
     question = body.question()
     answer = await ask(services, caller, question, body.products)
-    base = str(request.base_url).rstrip("/")
+    base = own_address(services.settings, request)
     note = write_note(answer, lambda citation: base + citation_url(citation))
     return TicketAnswerBody.with_note(answer, note, await triage_for(services, caller, question, body.products, answer))
 
