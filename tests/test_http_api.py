@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from indexer.errors import IndexCorrupt
 from service.http.console_views import SIGNALS, split_codes
 from service.http.models import ANSWER_EXAMPLE
 from service.http.problems import KINDS, MEDIA_TYPE, TYPE_PREFIX
@@ -269,8 +270,26 @@ def test_a_defect_is_a_problem_and_its_message_is_not_logged(
     with world.client() as client:
         monkeypatch.setattr("service.assistant.Assistant.answer", fail)
         assert_problem(client.post("/v1/search", json={"text": "wombat"}), "internal-error")
+        page = client.get("/", params={"q": "wombat"}, headers={"Accept": "text/html"})
+        assert page.status_code == 500
+        assert "Something went wrong here" in page.text
+        assert page.headers["content-type"].startswith("text/html")
     assert "RuntimeError" in caplog.text
     assert "wombat" not in "".join(r.getMessage() for r in caplog.records if r.name.startswith("kb"))
+
+
+def test_an_error_without_words_for_callers_is_logged_as_a_defect(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise IndexCorrupt("a file is gone")
+
+    with world.client() as client:
+        monkeypatch.setattr("service.assistant.Assistant.article", fail)
+        response = client.get("/v1/articles/KB-1001")
+        body = assert_problem(response, "internal-error")
+    assert body["detail"] == "the error has been logged"
+    assert f"request {response.headers['x-request-id']} failed with IndexCorrupt" in caplog.text
 
 
 def test_links_in_notes_begin_with_the_public_address(world: World) -> None:

@@ -77,7 +77,7 @@ def test_origins_are_kept_as_browsers_send_them() -> None:
     assert check_origin("http://localhost:5500") == "http://localhost:5500"
 
 
-def test_a_damaged_key_file_opens_nothing(world: World, tmp_path: Path) -> None:
+def test_a_damaged_key_file_opens_nothing(world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     broken = tmp_path / "keys.json"
     broken.write_text("{")
     with pytest.raises(SettingsError, match="cannot be read"):
@@ -86,6 +86,13 @@ def test_a_damaged_key_file_opens_nothing(world: World, tmp_path: Path) -> None:
         response = client.get("/v1/session", headers={"Authorization": f"Bearer {world.engineer}"})
         assert response.status_code == 503
         assert "Retry-After" in response.headers
+        caplog.clear()
+        signing_in = client.post("/v1/session", json={"token": world.engineer})
+        assert signing_in.status_code == 503
+        assert signing_in.json()["type"].endswith(":state-unavailable")
+        assert "Retry-After" in signing_in.headers
+        assert str(broken) in caplog.text
+        assert str(broken) not in signing_in.text
 
 
 @pytest.mark.parametrize("header", ["Bearer nonsense", "Bearer", "Basic a2V5", "Bearer kbs_" + "é" * 3])

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 from collections.abc import AsyncIterator, Callable
 from functools import partial
@@ -36,8 +35,8 @@ from service.http.intake_running import RunningIntake
 from service.http.limits import RateLimiter
 from service.http.mcp_endpoint import MCP_PATH, McpEndpoint
 from service.http.metrics import Metrics
-from service.http.models import AnswerBody
 from service.http.observing import Observing
+from service.http.pages import WEB, for_reader
 from service.http.problems import HANDLED, Problem, describe_error, request_id_of
 from service.http.reloading import Library
 from service.http.security import Gatekeeper, Sessions
@@ -60,8 +59,6 @@ _NO_TELEMETRY: TelemetryConfig = {
     "auto_configure": False,
 }
 """The framework's spans would hold addresses, and so questions, wherever a tracer is set up."""
-
-_API_PATHS = ("/v1", "/mcp", "/metrics", "/static")
 
 
 def create_app(
@@ -127,7 +124,7 @@ def create_app(
         app.router.routes.extend(module.router.routes)
     app.state.mcp = McpEndpoint(services, app.version)
     app.router.routes.append(Route(MCP_PATH, app.state.mcp, include_in_schema=False))
-    app.mount("/static", _Static(directory=routes_console.WEB / "static"), name="static")
+    app.mount("/static", _Static(directory=WEB / "static"), name="static")
     for handled in HANDLED:
         app.add_exception_handler(handled, _answer_error)
     app.add_exception_handler(ClientGone, _nobody_listens)
@@ -169,14 +166,7 @@ async def _end(task: asyncio.Task[None]) -> None:
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:
-    """A problem document, or for a person's browser on the console's pages the same in words."""
-    response = describe_error(error, request_id_of(request))
-    is_page = not request.url.path.startswith(_API_PATHS) and "text/html" in request.headers.get("accept", "")
-    if not is_page:
-        return response
-    problem = json.loads(bytes(response.body))
-    headers = {name: value for name, value in response.headers.items() if name in {"retry-after", "allow"}}
-    return routes_console.error_page(getattr(request.state, "caller", None), problem, headers)
+    return for_reader(request.scope, describe_error(error, request_id_of(request)))
 
 
 async def _nobody_listens(request: Request, error: Exception) -> Response:
@@ -217,6 +207,3 @@ def _complete_openapi(app: FastAPI) -> None:
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]
-
-
-__all__ = ["AnswerBody", "create_app"]

@@ -10,7 +10,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from indexer.errors import SettingsError
 from service.http.answering import CLIENT
 from service.http.limits import RateLimiter
-from service.http.problems import ProblemError
+from service.http.pages import for_reader
+from service.http.problems import ProblemError, describe_error
 from service.http.security import Caller, Gatekeeper
 from service.keys import KeyKind
 from service.settings import Settings
@@ -60,12 +61,8 @@ class Gate:
             scope.setdefault("state", {})["caller"] = caller
             extra.update(self._count(request, caller))
             body = await self._read_body(scope, receive)
-        except SettingsError:
-            await ProblemError("state-unavailable", "the key file cannot be read", {"Retry-After": "5"}).response(
-                _id(scope)
-            )(scope, receive, send_through)
-        except ProblemError as problem:
-            await problem.response(_id(scope))(scope, receive, send_through)
+        except (SettingsError, ProblemError) as error:
+            await for_reader(scope, describe_error(error, _id(scope)))(scope, receive, send_through)
         else:
             CLIENT.set(receive)
             await self._pass(scope, _replay(body, receive), send_through)
