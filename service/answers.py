@@ -84,7 +84,7 @@ class Reason:
     """One named signal's part in an article's score.
 
     Attributes:
-        signal: stable name, such as `meaning`, `title`, `words`, `error_signature`, `similar_tickets`.
+        signal: stable name: `passages`, `gist`, `opening`, `words`, `signature` or `tickets`.
         contribution: what it added to the score.
         detail: for a person: "error code ora-12154", "14 similar tickets were solved by this".
     """
@@ -126,7 +126,7 @@ class Answer:
         confidence: calibrated probability, 0 to 1, that the top suggestion resolves the question.
         threshold: `answered` means confidence of at least this.
         suggestions: best first.
-        signatures: error signatures found in the question, for a person to read.
+        signatures: error signatures found in the question, each with its kind: "status: http 401".
         clarification: one question whose answer would separate the leading articles; None where none would.
         index_version: the index that answered.
         took_ms: time in the assistant, milliseconds.

@@ -43,7 +43,11 @@ class _Live:
 
 
 class Assistant:
-    """Answers questions from one index directory. Thread-safe; a new index version is taken up by `refresh`."""
+    """Answers questions from one index directory. Thread-safe; a new index version is taken up by `refresh`.
+
+    Attributes:
+        index_dir: where the versions are published.
+    """
 
     def __init__(self, index_dir: Path, embedder: Embedder | None = None, weights: Weights | None = None) -> None:
         """Open the live version.
@@ -56,7 +60,7 @@ class Assistant:
             IndexNotFound, IndexCorrupt: see Snapshot.open.
             IndexMismatch: the index was made by another embedder than the one given.
         """
-        self._index_dir = index_dir
+        self.index_dir = index_dir
         snapshot = Snapshot.open(index_dir)
         made_by = snapshot.manifest.fingerprint
         self._embedder = embedder or load_embedder(made_by.model, made_by.precision)
@@ -88,9 +92,9 @@ class Assistant:
 
         Raises as the constructor; the old version goes on serving then.
         """
-        if current_version(self._index_dir) == self.index_version:
+        if current_version(self.index_dir) == self.index_version:
             return False
-        self._live = self._open(Snapshot.open(self._index_dir))
+        self._live = self._open(Snapshot.open(self.index_dir))
         return True
 
     def answer(

@@ -17,7 +17,6 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from indexer.errors import NotFound, SettingsError
 from indexer.metadata import Audience
@@ -81,15 +80,8 @@ def hash_token(token: str) -> str:
 
 def check_origin(origin: str) -> str:
     """`origin` in the form that browsers send. Raises SettingsError unless it is scheme, host and at most a port."""
-    parts = urlsplit(origin.strip().rstrip("/"))
-    plain = f"{parts.scheme}://{parts.netloc}".lower()
-    if (
-        parts.scheme not in {"http", "https"}
-        or parts.path
-        or parts.query
-        or parts.fragment
-        or not re.fullmatch(r"[a-z0-9.\-]+(:\d{1,5})?|\[[0-9a-f:]+\](:\d{1,5})?", parts.netloc.lower())
-    ):
+    plain = origin.strip().rstrip("/").lower()
+    if not re.fullmatch(r"https?://([a-z0-9.\-]+|\[[0-9a-f:]+\])(:\d{1,5})?", plain, re.ASCII):
         raise SettingsError(f"{origin!r} is not a web origin; write it like https://help.example.com")
     return plain
 

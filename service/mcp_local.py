@@ -15,6 +15,7 @@ from service.http.links import links_within
 from service.http.models import AnswerBody
 from service.mcp_server import make_server
 from service.mcp_tools import public_lines
+from service.refreshing import Refresher
 from service.rendering import links_are_open
 from service.triage import Triage, triage
 
@@ -27,11 +28,12 @@ class LocalDesk:
 
     def __init__(self, assistant: Assistant, audience: Audience) -> None:
         self._assistant = assistant
+        self._refresher = Refresher(assistant.index_dir)
         self._is_internal = audience is Audience.INTERNAL
         self._base = INTERNAL if self._is_internal else PUBLIC
 
     async def ask(self, question: Question, products: list[str]) -> Answer:
-        await asyncio.to_thread(self._assistant.refresh)
+        await asyncio.to_thread(self._refresher.refresh, self._assistant)
         answer = await asyncio.to_thread(self._assistant.answer, question, self._scope(products))
         link_for = links_within(self._assistant, self._base)
         return AnswerBody.of(

@@ -235,6 +235,14 @@ class _Renderer(RendererHTML):
     def code_block(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         return _code(tokens[idx], 0, "", env)
 
+    def table_open(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        # Wider than the page, it scrolls in a box of its own, which the keyboard must reach.
+        table = self.renderToken(tokens, idx, options, env)
+        return f'<div class="scroll" tabindex="0" role="group" aria-label="Table">{table}'
+
+    def table_close(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        return "</table></div>\n"
+
     def image(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         described = self.renderInlineAsText(tokens[idx].children or [], options, env)
         return f"<em>Image: {escapeHtml(described)}</em>" if described else ""
@@ -256,13 +264,14 @@ def _code(token: Token, fence_lines: int, language: str, env: Any) -> str:
 
 _TAGS = {
     *("a", "p", "br", "hr", "span", "em", "strong", "code", "pre", "blockquote", "ul", "ol", "li"),
-    *("h1", "h2", "h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td"),
+    *("h1", "h2", "h3", "h4", "h5", "h6", "div", "table", "thead", "tbody", "tr", "th", "td"),
 }
 _HEADINGS = ("h1", "h2", "h3", "h4", "h5", "h6")
 _ATTRIBUTES: dict[str, set[str]] = {
     **{tag: {"data-line", "class"} for tag in _TAGS},
     **{tag: {"data-line", "class", "id"} for tag in _HEADINGS},
     "a": {"href", "title"},
+    "div": {"class", "tabindex", "role", "aria-label"},
     "pre": {"tabindex"},
     "ol": {"start", "data-line"},
 }
@@ -270,7 +279,7 @@ _ATTRIBUTES: dict[str, set[str]] = {
 
 @cache
 def _class_pattern() -> re.Pattern[str]:
-    return re.compile(r"cited|language-[\w+#-]+")
+    return re.compile(r"cited|scroll|language-[\w+#-]+")
 
 
 def _filter_attribute(tag: str, name: str, value: str) -> str | None:

@@ -109,10 +109,13 @@ class World:
         return create_app(settings, lambda: DecidedAssistant(self.index, FakeEmbedder()))
 
     @contextlib.contextmanager
-    def client(self, token: str | None = None, **changes: object) -> Iterator[TestClient]:
-        """A client of a warm app, with `token` as its key."""
+    def client(
+        self, token: str | None = None, *, base: str = "http://testserver", **changes: object
+    ) -> Iterator[TestClient]:
+        """A client of a warm app at `base`, with `token` as its key."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
-        with TestClient(self.app(**changes), headers=headers, raise_server_exceptions=False) as client:
+        app = self.app(**changes)
+        with TestClient(app, base_url=base, headers=headers, raise_server_exceptions=False) as client:
             wait_until_ready(client)
             yield client
 

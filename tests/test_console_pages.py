@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,56 @@ def test_an_audience_is_a_filter_for_the_team_only(public: TestClient, engineer:
     assert 'name="audience" value="internal" checked' in page
     assert "Zanzibar gateway restart" in page
     assert "API answers 401 invalid_token after" not in page.split('<div class="columns', 1)[1].split("<aside", 1)[0]
+
+
+BROWSER = {"Accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+
+
+def test_a_person_reads_a_page_whoever_refuses_and_a_script_a_problem(world: World, tmp_path: Path) -> None:
+    broken = tmp_path / "keys.json"
+    broken.write_text("{")
+    with world.client(rate_limit_per_minute=1) as client:
+        wrong_key = {"Authorization": "Bearer kbs_wrong"}
+        found = {
+            401: client.get("/", headers={**BROWSER, **wrong_key}),
+            413: client.post("/", content=b"x" * 300_000, headers=BROWSER),
+            429: client.get("/", headers=BROWSER),
+        }
+        by_script = client.post("/results", content=SYMPTOM, headers={"Accept": "*/*"})
+        api = client.get("/v1/session", headers=BROWSER)
+    with TestClient(world.app(keys_file=broken)) as client:
+        client.cookies.set("kb_session", "x")
+        found[503] = client.get("/", headers={**BROWSER, **wrong_key})
+    for status, response in found.items():
+        assert response.status_code == status
+        assert response.headers["content-type"].startswith("text/html")
+        assert f"Status {status}" in response.text
+        assert response.headers["cache-control"] == "no-store"
+    assert found[401].headers["www-authenticate"] == "Bearer"
+    assert {"retry-after", "ratelimit"} <= found[429].headers.keys()
+    assert "retry-after" in found[503].headers
+    for response in (by_script, api):
+        assert (response.status_code, response.headers["content-type"]) == (429, "application/problem+json")
+
+
+def test_a_search_that_cannot_be_answered_yet_says_when_to_try_again(world: World) -> None:
+    gate = threading.Event()
+
+    def open_late() -> DecidedAssistant:
+        assert gate.wait(10)
+        return DecidedAssistant(world.index, FakeEmbedder())
+
+    with TestClient(create_app(world.settings, open_late)) as client:
+        starting = [client.get("/", params={"q": SYMPTOM}), client.post("/results", content=SYMPTOM)]
+        gate.set()
+        wait_until_ready(client)
+        client.app.state.services.pool._in_flight = 10**6  # type: ignore[attr-defined]
+        busy = [client.get("/", params={"q": "502"}), client.post("/results", content="502")]
+    for response, title in zip(
+        (*starting, *busy), [*["The service is still starting"] * 2, *["All workers are busy"] * 2], strict=True
+    ):
+        assert (response.status_code, response.headers["retry-after"]) == (503, "1")
+        assert title in response.text
 
 
 def test_a_filter_value_tells_nothing_of_whether_it_exists_inside(public: TestClient) -> None:

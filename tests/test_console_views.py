@@ -6,8 +6,9 @@ import pytest
 
 from indexer.errors import InputError
 from service.answers import Citation, Reason, Snippet, Suggestion
+from service.evidence import Weights
 from service.http.console_search import read_ticket
-from service.http.console_views import ChipView, RepeatView, chip_views, result_views, split_codes
+from service.http.console_views import SIGNALS, ChipView, RepeatView, chip_views, result_views, split_codes
 
 
 def snippet(text: str, *highlights: tuple[int, int]) -> Snippet:
@@ -52,6 +53,11 @@ def test_exact_errors_and_similar_tickets_come_before_likeness() -> None:
     ]
     meaning = chip_views(reasons)[3]
     assert meaning.detail == "passages of it mean much the same; it is about the same subject"
+
+
+def test_the_console_knows_the_signals_that_there_are_and_no_other() -> None:
+    folded = {"plain": "passages", "prototype": "tickets", "votes": "tickets"}
+    assert {folded.get(name, name) for name in Weights().as_dict()} == SIGNALS.keys()
 
 
 def test_a_signal_that_the_console_does_not_know_speaks_for_itself() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 from collections.abc import Iterator
@@ -10,6 +11,9 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from indexer.errors import IndexCorrupt
+from service.http.console_views import SIGNALS, split_codes
+from service.http.models import ANSWER_EXAMPLE
 from service.http.problems import KINDS, MEDIA_TYPE, TYPE_PREFIX
 from service.http.routes_articles import choose_format
 from tests.http_world import UNCOVERED, World, make_world
@@ -128,8 +132,9 @@ def test_an_article_as_json_html_and_markdown(engineer: TestClient, world: World
 def test_an_article_is_not_sent_twice(public: TestClient, engineer: TestClient) -> None:
     first = public.get("/v1/articles/KB-1001")
     assert first.headers["cache-control"] == "public, max-age=60"
-    again = public.get("/v1/articles/KB-1001", headers={"If-None-Match": first.headers["etag"]})
-    assert (again.status_code, again.content) == (304, b"")
+    for tag in (first.headers["etag"], f"W/{first.headers['etag']}"):  # a proxy that compresses makes a tag weak
+        again = public.get("/v1/articles/KB-1001", headers={"If-None-Match": tag})
+        assert (again.status_code, again.content) == (304, b"")
     assert engineer.get("/v1/articles/KB-1001").headers["cache-control"] == "private, no-cache"
     assert engineer.get("/v1/articles/KB-1001").headers["etag"] != first.headers["etag"]
 
@@ -211,6 +216,39 @@ def test_metrics_count_answers_and_hold_no_query_text(world: World) -> None:
     assert "wombat" not in text
 
 
+def test_the_time_of_an_answer_is_counted_when_it_is_made_and_not_when_it_is_repeated(world: World) -> None:
+    with world.client() as client:
+        for _ in range(3):
+            client.post("/v1/search", json={"text": "401 invalid_token"})
+        text = client.get("/metrics").text
+    assert "kb_answer_seconds_count 1.0" in text
+    assert 'kb_answers_total{outcome="answered"} 3.0' in text
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/health", "/v1/ready", "/v1/search?q=401", "/v1/articles/KB-1001", "/", "/static/console.css"]
+)
+def test_head_is_answered_as_get_without_a_body(public: TestClient, path: str) -> None:
+    got, asked = public.get(path), public.head(path)
+    assert (asked.status_code, asked.content) == (200, b"")
+    assert asked.headers["content-type"] == got.headers["content-type"]
+    assert "HEAD" not in str(public.get("/v1/openapi.json").json()["paths"].values())
+
+
+def test_head_is_logged_and_refused_like_any_other_method(public: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    assert public.head("/v1/ready").status_code == 200
+    assert public.head("/v1/feedback").headers["allow"] == "POST"
+    lines = [json.loads(record.getMessage()) for record in caplog.records if record.name == "kb.access"]
+    assert [(line["method"], line["route"]) for line in lines] == [("HEAD", "/v1/ready"), ("HEAD", "/v1/feedback")]
+
+
+def test_the_examples_name_signals_and_signatures_as_they_are() -> None:
+    named = {reason["signal"] for suggestion in ANSWER_EXAMPLE["suggestions"] for reason in suggestion["reasons"]}
+    assert named <= SIGNALS.keys()
+    assert all(split_codes(signature) for signature in ANSWER_EXAMPLE["signatures"])
+
+
 def test_no_log_line_holds_the_question(world: World, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG)
     with world.client() as client:
@@ -232,8 +270,36 @@ def test_a_defect_is_a_problem_and_its_message_is_not_logged(
     with world.client() as client:
         monkeypatch.setattr("service.assistant.Assistant.answer", fail)
         assert_problem(client.post("/v1/search", json={"text": "wombat"}), "internal-error")
+        page = client.get("/", params={"q": "wombat"}, headers={"Accept": "text/html"})
+        assert page.status_code == 500
+        assert "Something went wrong here" in page.text
+        assert page.headers["content-type"].startswith("text/html")
     assert "RuntimeError" in caplog.text
     assert "wombat" not in "".join(r.getMessage() for r in caplog.records if r.name.startswith("kb"))
+
+
+def test_an_error_without_words_for_callers_is_logged_as_a_defect(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(*_: object) -> None:
+        raise IndexCorrupt("a file is gone")
+
+    with world.client() as client:
+        monkeypatch.setattr("service.assistant.Assistant.article", fail)
+        response = client.get("/v1/articles/KB-1001")
+        body = assert_problem(response, "internal-error")
+    assert body["detail"] == "the error has been logged"
+    assert f"request {response.headers['x-request-id']} failed with IndexCorrupt" in caplog.text
+
+
+def test_links_in_notes_begin_with_the_public_address(world: World) -> None:
+    with world.client(world.engineer, public_url="https://kb.example.com/") as client:
+        asked = {"subject": "API down", "body": "401 invalid_token"}
+        note = client.post("/v1/tickets/suggest", json=asked).json()["internal_note"]
+        page = client.post("/results", content="401 invalid_token").text
+    for text in (note, page):
+        assert "https://kb.example.com/articles/api/token-expired.md" in text
+        assert "testserver" not in text
 
 
 def test_openapi_describes_every_operation(public: TestClient) -> None:

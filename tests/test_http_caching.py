@@ -134,6 +134,16 @@ def test_an_unchanged_search_is_confirmed_until_the_index_changes(world: World, 
     assert changed.json()["index_version"] != first.json()["index_version"]
 
 
+def test_an_article_is_sent_again_by_another_process(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It may be of another release, whose sanitiser is another."""
+    with world.client() as client:
+        first = client.get("/v1/articles/KB-1001")
+        monkeypatch.setattr("service.http.caching._PROCESS", "another")
+        again = client.get("/v1/articles/KB-1001", headers={"If-None-Match": first.headers["etag"]})
+    assert again.status_code == 200
+    assert again.headers["etag"] != first.headers["etag"]
+
+
 def test_tags_compare_weakly() -> None:
     assert is_current('W/"a"', 'W/"b", "a"')
     assert not is_current('W/"a"', 'W/"aa"')

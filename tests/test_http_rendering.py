@@ -71,6 +71,12 @@ def test_public_markdown_keeps_line_numbers_and_drops_what_is_not_meant_for_read
     assert links_are_open("see [x](https://example.com/two.md)", "a/one.md", nowhere)
 
 
+def test_a_table_scrolls_in_a_box_that_the_keyboard_reaches() -> None:
+    html = render_article(article("# T\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\nAfter.\n"), everywhere)
+    assert '<div class="scroll" tabindex="0" role="group" aria-label="Table"><table data-line="3-5">' in html
+    assert html.index("</table></div>") < html.index("After.")
+
+
 def test_first_steps_are_the_numbered_items_of_their_section() -> None:
     text = (
         "# R\n\n## First 15 minutes\n\nNow:\n\n1. Look:\n   ```bash\n   ls\n   ```\n2. Ask:\n   1. one\n   2. two\n\n"

@@ -64,6 +64,7 @@ def test_a_revoked_key_stops_at_once_and_others_go_on(tmp_path: Path) -> None:
         (KeyKind.PUBLISHABLE, Audience.PUBLIC, ("*",)),
         (KeyKind.PUBLISHABLE, Audience.PUBLIC, ("https://a.example/path",)),
         (KeyKind.PUBLISHABLE, Audience.PUBLIC, ("https://user@a.example",)),
+        (KeyKind.PUBLISHABLE, Audience.PUBLIC, ("http://[",)),
     ],
 )
 def test_unsafe_keys_are_refused(kind: KeyKind, audience: Audience, origins: tuple[str, ...]) -> None:
@@ -76,7 +77,7 @@ def test_origins_are_kept_as_browsers_send_them() -> None:
     assert check_origin("http://localhost:5500") == "http://localhost:5500"
 
 
-def test_a_damaged_key_file_opens_nothing(world: World, tmp_path: Path) -> None:
+def test_a_damaged_key_file_opens_nothing(world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     broken = tmp_path / "keys.json"
     broken.write_text("{")
     with pytest.raises(SettingsError, match="cannot be read"):
@@ -85,6 +86,13 @@ def test_a_damaged_key_file_opens_nothing(world: World, tmp_path: Path) -> None:
         response = client.get("/v1/session", headers={"Authorization": f"Bearer {world.engineer}"})
         assert response.status_code == 503
         assert "Retry-After" in response.headers
+        caplog.clear()
+        signing_in = client.post("/v1/session", json={"token": world.engineer})
+        assert signing_in.status_code == 503
+        assert signing_in.json()["type"].endswith(":state-unavailable")
+        assert "Retry-After" in signing_in.headers
+        assert str(broken) in caplog.text
+        assert str(broken) not in signing_in.text
 
 
 @pytest.mark.parametrize("header", ["Bearer nonsense", "Bearer", "Basic a2V5", "Bearer kbs_" + "é" * 3])
@@ -212,6 +220,43 @@ def test_internal_articles_are_open_without_a_key_on_a_loopback_name_only(world:
         wait_until_ready(client)
         assert client.get("/v1/articles/KB-7777").status_code == 200
         assert client.get("/v1/articles/KB-7777", headers={"Host": "rebound.example"}).status_code == 403
+
+
+def test_what_is_open_on_this_machine_is_not_open_to_a_page_in_its_browser(world: World) -> None:
+    """Any publishable key lets its page read answers, so without a key the page must not pass for a person."""
+    base = "http://127.0.0.1:8000"
+    expected = {base: 200, world.page_origin: 404, "http://127.0.0.1:8001": 404, "null": 404}
+    with world.client(base=base, anonymous_audience=Audience.INTERNAL) as client:
+        for origin, status in expected.items():
+            response = client.get("/v1/articles/KB-7777", headers={"Origin": origin})
+            assert response.status_code == status, origin
+            readable = "access-control-allow-origin" in response.headers
+            assert readable is (origin == world.page_origin)
+
+
+MALFORMED = "http://["
+
+
+def test_headers_that_are_no_addresses_are_refused(world: World) -> None:
+    page_key = {"Authorization": f"Bearer {world.page_key}"}
+    asked = {"text": "401 invalid_token"}
+    with world.client() as client:
+        assert client.post("/v1/search", json=asked, headers={**page_key, "Referer": MALFORMED}).status_code == 403
+        assert client.post("/v1/search", json=asked, headers={**page_key, "Origin": MALFORMED}).status_code == 403
+        assert client.post("/", data={"q": "401"}, headers={"Origin": MALFORMED}).status_code == 403
+        assert client.post("/mcp", json={}, headers={"Origin": MALFORMED}).status_code == 403
+        assert client.post("/v1/session", json={"token": world.engineer}).status_code == 200
+        assert client.post("/v1/search", json=asked, headers={"Origin": MALFORMED}).status_code == 403
+    with world.client(base="http://127.0.0.1", anonymous_audience=Audience.INTERNAL) as client:
+        assert client.get("/v1/search", params={"q": "401"}, headers={"Host": "["}).status_code == 403
+
+
+def test_a_page_behind_a_proxy_that_ended_tls_is_the_services_own(world: World) -> None:
+    with world.client() as client:
+        client.post("/v1/session", json={"token": world.engineer})
+        sent = {"text": "quokka"}
+        assert client.post("/v1/search", json=sent, headers={"Origin": "https://testserver"}).status_code == 200
+        assert client.post("/v1/search", json=sent, headers={"Origin": "ftp://testserver"}).status_code == 403
 
 
 def test_unknown_settings_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

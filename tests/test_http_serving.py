@@ -73,6 +73,41 @@ def test_an_index_that_cannot_be_opened_is_reported(world: World) -> None:
     assert isinstance(failures[0], IndexNotFound)
 
 
+def test_an_index_that_may_not_be_read_is_reported_too(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    failures: list[KBError] = []
+
+    def fail() -> DecidedAssistant:
+        raise PermissionError(13, "Permission denied", str(world.index))
+
+    app = create_app(world.settings, fail, on_failure=failures.append)
+    with TestClient(app) as client:
+        wait_for(lambda: failures)
+        assert client.get("/v1/ready").status_code == 503
+    assert isinstance(failures[0], KBError)
+    assert "Permission denied" in str(failures[0])
+    assert str(failures[0]) in caplog.text
+
+
+def test_whatever_fails_while_it_stops_the_rest_is_closed(
+    world: World, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> DecidedAssistant:
+        raise ZeroDivisionError
+
+    async def stop() -> None:
+        raise RuntimeError("intake did not stop")
+
+    app = create_app(world.settings, fail)
+    services = app.state.services
+    closed: list[str] = []
+    monkeypatch.setattr(services.intake, "stop", stop)
+    monkeypatch.setattr(services.pool, "close", lambda: closed.append("pool"))
+    monkeypatch.setattr(services.stores, "close", lambda: closed.append("stores"))
+    with pytest.raises(RuntimeError, match="intake"), TestClient(app):
+        wait_for(lambda: "a background task failed" in caplog.text)
+    assert closed == ["pool", "stores"]
+
+
 def test_no_request_fails_while_new_versions_are_taken_up(world: World) -> None:
     stop = threading.Event()
     seen: set[str] = set()

@@ -18,10 +18,14 @@ from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 
+from indexer.metadata import Audience
 from indexer.source import sha256_of
+from service.answers import Question
 from service.http.mcp_endpoint import _Serving
+from service.mcp_local import LocalDesk
 from service.mcp_tools import NOTICE
-from tests.http_world import SECRETS, UNCOVERED, World, make_world, running
+from tests.conftest import FakeEmbedder, build, write_article
+from tests.http_world import SECRETS, UNCOVERED, DecidedAssistant, World, make_world, running
 
 MODES = ["auto", "2026-07-28", "legacy"]
 SYMPTOM = "every request answers 401 invalid_token"
@@ -336,6 +340,33 @@ def test_on_stdio_everything_is_seen_as_by_kb_search(world: World, mode: str, ve
 def test_on_stdio_the_audience_can_be_narrowed(world: World) -> None:
     _, content = call_stdio(world, "--audience", "public")
     assert not [word for word in SECRETS if word in str(content)]
+
+
+def test_on_stdio_a_version_that_does_not_open_is_logged_once_and_the_old_one_goes_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = make_world(tmp_path)
+    assistant = DecidedAssistant(world.index, FakeEmbedder())
+    desk = LocalDesk(assistant, Audience.PUBLIC)
+    good = assistant.index_version
+    write_article(world.source, "api/second.md", title="A second article about nothing")
+    broken = build(world.source, world.index).version
+    for file in (world.index / broken).glob("*.bin"):
+        file.unlink()
+        file.write_bytes(b"flipped")
+    for _ in range(2):
+        answer = asyncio.run(desk.ask(Question(SYMPTOM), []))
+        assert (answer.index_version, answer.answered) == (good, True)
+    assert caplog.text.count("is not served") == 1
+    write_article(world.source, "api/third.md", title="A third article about nothing")
+    fixed = build(world.source, world.index).version
+    assert asyncio.run(desk.ask(Question(SYMPTOM), [])).index_version == fixed
+
+
+def test_quotes_of_a_served_assistant_lead_to_the_public_address(world: World) -> None:
+    with running(world.app(public_url="https://kb.example.com")) as base:
+        content = found(f"{base}/mcp", "search_by_symptom", {"symptom": SYMPTOM})
+    assert content["articles"][0]["quotes"][0]["url"].startswith("https://kb.example.com/articles/api/")
 
 
 def test_the_sdk_is_loaded_once_and_again_only_after_it_failed() -> None:

@@ -63,6 +63,7 @@ class AnsweringPool:
         if known is not None:
             return known
         answer = await self.ask(assistant, partial(_answer, question=question, scope=scope))
+        self._metrics.answer_seconds.observe(answer.took_ms / 1000)
         self._cache.keep(answer, scope, question)
         return answer
 

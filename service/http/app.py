@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
+import logging
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -35,8 +35,8 @@ from service.http.intake_running import RunningIntake
 from service.http.limits import RateLimiter
 from service.http.mcp_endpoint import MCP_PATH, McpEndpoint
 from service.http.metrics import Metrics
-from service.http.models import AnswerBody
 from service.http.observing import Observing
+from service.http.pages import WEB, for_reader
 from service.http.problems import HANDLED, Problem, describe_error, request_id_of
 from service.http.processes import AnsweringProcesses
 from service.http.reloading import Library
@@ -50,6 +50,8 @@ from service.stores import Stores
 if TYPE_CHECKING:
     from service.assistant import Assistant
 
+logger = logging.getLogger("kb.serve")
+
 _NO_TELEMETRY: TelemetryConfig = {
     "tracing": False,
     "metrics": False,
@@ -58,8 +60,6 @@ _NO_TELEMETRY: TelemetryConfig = {
     "auto_configure": False,
 }
 """The framework's spans would hold addresses, and so questions, wherever a tracer is set up."""
-
-_API_PATHS = ("/v1", "/mcp", "/metrics", "/static")
 
 
 def create_app(
@@ -136,7 +136,7 @@ def create_app(
         app.router.routes.extend(module.router.routes)
     app.state.mcp = McpEndpoint(services, app.version)
     app.router.routes.append(Route(MCP_PATH, app.state.mcp, include_in_schema=False))
-    app.mount("/static", _Static(directory=routes_console.WEB / "static"), name="static")
+    app.mount("/static", _Static(directory=WEB / "static"), name="static")
     for handled in HANDLED:
         app.add_exception_handler(handled, _answer_error)
     app.add_exception_handler(ClientGone, _nobody_listens)
@@ -149,35 +149,36 @@ def create_app(
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
-    tasks = [
-        asyncio.create_task(services.library.run()),
-        asyncio.create_task(keep_memory_tidy()),
-        asyncio.create_task(keep_ledger_tidy(services.stores, services.settings.ledger_keep_days)),
-    ]
-    await services.intake.start(app.version)
-    try:
-        async with app.state.mcp.run():
-            yield
-    finally:
-        await services.intake.stop()
-        for task in tasks:
-            task.cancel()
-        for task in tasks:
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-        await asyncio.to_thread(services.pool.close)
-        services.stores.close()
+    async with contextlib.AsyncExitStack() as stack:  # each part is closed, whatever closing another comes to
+        stack.callback(services.stores.close)
+        stack.push_async_callback(asyncio.to_thread, services.pool.close)
+        for work in (
+            services.library.run(),
+            keep_memory_tidy(),
+            keep_ledger_tidy(services.stores, services.settings.ledger_keep_days),
+        ):
+            task = asyncio.create_task(work)
+            task.add_done_callback(_report)
+            stack.push_async_callback(_end, task)
+        stack.push_async_callback(services.intake.stop)
+        await services.intake.start(app.version)
+        await stack.enter_async_context(app.state.mcp.run())
+        yield
+
+
+def _report(task: asyncio.Task[None]) -> None:
+    """Nobody waits for a background task, so nobody else would see that it failed."""
+    if not task.cancelled() and (error := task.exception()):
+        logger.error("a background task failed", exc_info=error)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.wait([task])
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:
-    """A problem document, or for a person's browser on the console's pages the same in words."""
-    response = describe_error(error, request_id_of(request))
-    is_page = not request.url.path.startswith(_API_PATHS) and "text/html" in request.headers.get("accept", "")
-    if not is_page:
-        return response
-    problem = json.loads(bytes(response.body))
-    headers = {name: value for name, value in response.headers.items() if name in {"retry-after", "allow"}}
-    return routes_console.error_page(getattr(request.state, "caller", None), problem, headers)
+    return for_reader(request.scope, describe_error(error, request_id_of(request)))
 
 
 async def _nobody_listens(request: Request, error: Exception) -> Response:
@@ -218,6 +219,3 @@ def _complete_openapi(app: FastAPI) -> None:
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]
-
-
-__all__ = ["AnswerBody", "create_app"]

@@ -9,7 +9,7 @@ import hashlib
 import secrets
 import threading
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 from indexer.scope import Scope
 from service.answers import Answer, Question
@@ -72,6 +72,11 @@ def answer_tag(version: str, scope: Scope, question: Question) -> str:
     return f'W/"{_digest(_PROCESS + version, scope, question).hex()[:32]}"'
 
 
+def content_tag(*parts: str) -> str:
+    """A strong ETag of what is made of `parts` by this process, which may be another release than the one before."""
+    return f'"{hashlib.sha256(_frame((_PROCESS, *parts))).hexdigest()[:32]}"'
+
+
 def is_current(tag: str, if_none_match: str) -> bool:
     """Whether the `If-None-Match` header names `tag`, compared weakly as RFC 9110 has it for this header."""
     return any(part.strip().removeprefix("W/") == tag.removeprefix("W/") for part in if_none_match.split(","))
@@ -79,17 +84,14 @@ def is_current(tag: str, if_none_match: str) -> bool:
 
 def _digest(version: str, scope: Scope, question: Question) -> bytes:
     """32 bytes. Every part is preceded by its length, so no two keys run into each other."""
-    digest = hashlib.sha256()
+    asked = (question.title, question.text, str(question.limit))
+    groups: tuple[Sequence[str], ...] = ((version,), sorted(scope.audiences), sorted(scope.products), asked)
+    return hashlib.sha256(b"".join(_frame(group) for group in groups)).digest()
 
-    def take(parts: Iterable[str]) -> None:
-        whole = list(parts)
-        digest.update(len(whole).to_bytes(4, "big"))
-        for part in whole:
-            data = part.encode("utf-8", "surrogatepass")
-            digest.update(len(data).to_bytes(8, "big") + data)
 
-    take([version])
-    take(sorted(scope.audiences))
-    take(sorted(scope.products))
-    take([question.title, question.text, str(question.limit)])
-    return digest.digest()
+def _frame(parts: Sequence[str]) -> bytes:
+    framed = [len(parts).to_bytes(4, "big")]
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass")
+        framed += (len(data).to_bytes(8, "big"), data)
+    return b"".join(framed)

@@ -19,14 +19,10 @@ if TYPE_CHECKING:
 
 SIGNALS = {
     "signature": ("d", ""),
-    "error_signature": ("d", ""),
     "tickets": ("e", ""),
-    "similar_tickets": ("e", ""),
     "opening": ("b", "Title fits"),
-    "title": ("b", "Title fits"),
     "words": ("c", "Telling words"),
     "passages": ("a", "Same meaning"),
-    "meaning": ("a", "Same meaning"),
     "gist": ("a", "Same meaning"),
 }
 """Tone and label of each signal; signals of one tone are shown as one. Without a label the reason's own words stand."""

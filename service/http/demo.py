@@ -18,7 +18,7 @@ from starlette.routing import Route
 
 from indexer.errors import SettingsError
 from indexer.metadata import Audience
-from service.http.routes_console import WEB
+from service.http.pages import WEB
 from service.keys import Key, KeyKind, make_key
 
 LANGUAGES = (("en", "English"), ("de", "Deutsch"), ("es", "Español"), ("fr", "Français"), ("ja", "日本語"))

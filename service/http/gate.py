@@ -10,7 +10,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from indexer.errors import SettingsError
 from service.http.answering import CLIENT
 from service.http.limits import RateLimiter
-from service.http.problems import ProblemError
+from service.http.pages import for_reader
+from service.http.problems import ProblemError, describe_error
 from service.http.security import Caller, Gatekeeper
 from service.keys import KeyKind
 from service.settings import Settings
@@ -60,15 +61,22 @@ class Gate:
             scope.setdefault("state", {})["caller"] = caller
             extra.update(self._count(request, caller))
             body = await self._read_body(scope, receive)
-        except SettingsError:
-            await ProblemError("state-unavailable", "the key file cannot be read", {"Retry-After": "5"}).response(
-                _id(scope)
-            )(scope, receive, send_through)
-        except ProblemError as problem:
-            await problem.response(_id(scope))(scope, receive, send_through)
+        except (SettingsError, ProblemError) as error:
+            await for_reader(scope, describe_error(error, _id(scope)))(scope, receive, send_through)
         else:
             CLIENT.set(receive)
-            await self._app(scope, _replay(body, receive), send_through)
+            await self._pass(scope, _replay(body, receive), send_through)
+
+    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """To the routes. They answer HEAD as they answer GET, and the server keeps the body to itself."""
+        if scope["method"] != "HEAD":
+            await self._app(scope, receive, send)
+            return
+        asked = {**scope, "method": "GET"}
+        try:
+            await self._app(asked, receive, send)
+        finally:
+            scope["route"] = asked.get("route")  # for the log and the metrics
 
     async def _pass_delivery(self, request: HTTPConnection, scope: Scope, receive: Receive, send: Send) -> None:
         """A vendor's delivery: no key of ours and no page; the route checks its signature, and reads its raw body."""

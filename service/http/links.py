@@ -11,7 +11,15 @@ from indexer.scope import Scope
 from service.answers import Citation
 
 if TYPE_CHECKING:
+    from starlette.requests import HTTPConnection
+
     from service.assistant import Assistant
+    from service.settings import Settings
+
+
+def own_address(settings: Settings, request: HTTPConnection) -> str:
+    """Where people reach the console, without a slash at the end: as the operator names it, or as this request did."""
+    return (settings.public_url or str(request.base_url)).rstrip("/")
 
 
 def article_url(path: str) -> str:

@@ -11,7 +11,7 @@ from indexer.articles import Article
 from indexer.source import Span
 from service.answers import Answer, Citation, Question
 from service.http.answering import ClientGone
-from service.http.links import citation_url, links_within
+from service.http.links import citation_url, links_within, own_address
 from service.http.problems import ProblemError
 from service.http.routes_search import ask, triage_for
 from service.http.security import Caller
@@ -27,7 +27,7 @@ class HttpDesk:
     def __init__(self, services: Services, request: Request) -> None:
         self._services = services
         self._caller: Caller = request.scope["state"]["caller"]
-        self._base = str(request.base_url).rstrip("/")
+        self._base = own_address(services.settings, request)
 
     async def ask(self, question: Question, products: list[str]) -> Answer:
         with _told_to_caller():

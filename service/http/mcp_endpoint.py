@@ -11,13 +11,13 @@ import contextlib
 import contextvars
 from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from service.http.problems import ProblemError, request_id_of
+from service.http.security import is_from_elsewhere
 from service.http.services import Services
 
 if TYPE_CHECKING:
@@ -77,8 +77,7 @@ class McpEndpoint:
 
     def _refuse(self, request: Request) -> Response | None:
         """A problem for a page of a foreign origin and for what is not a POST: there are no streams to open."""
-        origin = request.headers.get("origin")
-        if origin is not None and not self._knows(origin.lower(), request):
+        if is_from_elsewhere(request) and not self._knows(request):
             problem = ProblemError("forbidden", "this origin may not use MCP; see docs/mcp.md")
             return problem.response(request_id_of(request))
         if request.method != "POST":
@@ -86,11 +85,9 @@ class McpEndpoint:
             return problem.response(request_id_of(request))
         return None
 
-    def _knows(self, origin: str, request: Request) -> bool:
-        """Whether `origin` is our own, or one that a publishable key names. The key itself is checked by the gate."""
-        parts = urlsplit(origin)
-        is_own = parts.scheme == request.url.scheme and parts.netloc == request.headers.get("host", "").lower()
-        return is_own or self._services.gatekeeper.keys.allows_origin(origin)
+    def _knows(self, request: Request) -> bool:
+        """Whether a publishable key names the page's origin. The key itself is checked by the gate."""
+        return self._services.gatekeeper.keys.allows_origin(request.headers["origin"].lower())
 
 
 class _Serving:

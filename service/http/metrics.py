@@ -51,11 +51,6 @@ class Metrics:
             "kb_intake_seconds", "From a delivery to its written note.", registry=self.registry, buckets=_BUCKETS
         )
 
-    def count_answer(self, answered: bool, took_ms: float) -> None:
-        """Record one answered question."""
-        self.answers.labels("answered" if answered else "abstained").inc()
-        self.answer_seconds.observe(took_ms / 1000)
-
     def render(self) -> bytes:
         """The text exposition format."""
         return generate_latest(self.registry)

@@ -253,7 +253,7 @@ ANSWER_EXAMPLE: dict[str, Any] = {
             "confidence": "validated",
             "products": ["platform-api"],
             "score": 1.12,
-            "reasons": [{"signal": "meaning", "contribution": 0.65, "detail": "its text means much the same"}],
+            "reasons": [{"signal": "passages", "contribution": 0.65, "detail": "passages of it mean much the same"}],
             "snippets": [
                 {
                     "text": "The API answers 401 with `invalid_token`.",
@@ -273,7 +273,7 @@ ANSWER_EXAMPLE: dict[str, Any] = {
             ],
         }
     ],
-    "signatures": ["http 401", "invalid_token"],
+    "signatures": ["error code: invalid_token", "status: http 401"],
     "clarification": None,
     "index_version": "20261124T044056553567-46f560ad8a3a",
     "took_ms": 21.4,

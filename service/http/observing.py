@@ -16,6 +16,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.http.metrics import Metrics
+from service.http.pages import for_reader
 from service.http.problems import describe_error
 from service.http.security import SECURITY_HEADERS
 
@@ -59,7 +60,7 @@ class Observing:
         except Exception as error:  # noqa: BLE001 -- the last line of defence; logged below without its message
             _log_defect(error, request_id)
             if not status:
-                await describe_error(error, request_id)(scope, receive, send_observed)
+                await for_reader(scope, describe_error(error, request_id))(scope, receive, send_observed)
         finally:
             self._record(scope, status or 499, time.perf_counter() - started, request_id)
 

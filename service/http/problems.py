@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -16,8 +17,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 
-from indexer.errors import InputError, KBError, NotFound
+from indexer.errors import InputError, NotFound, SettingsError
 from service.stores import StateUnavailable
+
+logger = logging.getLogger("kb.serve")
 
 TYPE_PREFIX = "urn:symptom-kb:problem:"
 MEDIA_TYPE = "application/problem+json"
@@ -54,6 +57,7 @@ KINDS = {
         Kind("unknown-event", 422, "This kind of event is not taken"),
     )
 }
+_AGAIN = {"Retry-After": "5"}
 _BY_STATUS = {kind.status: kind for kind in reversed(KINDS.values())}
 
 
@@ -128,7 +132,7 @@ def problem_response(
 
 
 def describe_error(error: Exception, request_id: str) -> JSONResponse:
-    """The problem document for an exception that a route raised."""
+    """The problem document for an exception that a route or the gate raised. Logs what an operator has to mend."""
     match error:
         case ProblemError():
             return error.response(request_id)
@@ -137,7 +141,11 @@ def describe_error(error: Exception, request_id: str) -> JSONResponse:
         case InputError():
             return problem_response(KINDS["invalid"], str(error), request_id)
         case StateUnavailable():
-            return problem_response(KINDS["state-unavailable"], str(error), request_id, headers={"Retry-After": "5"})
+            return problem_response(KINDS["state-unavailable"], str(error), request_id, headers=_AGAIN)
+        case SettingsError():
+            logger.error("request %s: %s", request_id, error)
+            detail = "keys or settings cannot be read; the log says which"
+            return problem_response(KINDS["state-unavailable"], detail, request_id, headers=_AGAIN)
         case RequestValidationError():
             return _invalid(error, request_id)
         case HTTPException():
@@ -193,5 +201,8 @@ def _plain(error: HTTPException, request_id: str) -> JSONResponse:
     )
 
 
-HANDLED = (ProblemError, KBError, RequestValidationError, HTTPException)
-"""What `describe_error` is registered for; anything else is a defect, is logged, and becomes `internal-error`."""
+HANDLED = (
+    *(ProblemError, NotFound, InputError, StateUnavailable, SettingsError),
+    *(RequestValidationError, HTTPException),
+)
+"""What `describe_error` has words for; anything else is a defect, is logged, and becomes `internal-error`."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 from itertools import islice
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Response
 
@@ -14,6 +13,7 @@ from indexer.articles import Article
 from indexer.errors import NotFound
 from indexer.scope import Scope
 from indexer.store import ArticleCard
+from service.http.caching import content_tag, is_current
 from service.http.links import links_within
 from service.http.models import ArticleBody, ArticleList, ArticleSummary, Product, SectionBody, Text
 from service.http.problems import ProblemError, problem_responses
@@ -90,9 +90,9 @@ def get_article(
     scope = caller.scope()
     article = assistant.article(name, scope)
     wanted = format or choose_format(request.headers.get("accept", ""))
-    etag = _etag(assistant.index_version, caller, wanted, article.version)
+    etag = content_tag(assistant.index_version, caller.audience.value, wanted, article.version)
     headers = {"ETag": etag, "Cache-Control": cache_control(caller), "Vary": _VARY}
-    if etag in {part.strip() for part in request.headers.get("if-none-match", "").split(",")}:
+    if is_current(etag, request.headers.get("if-none-match", "")):
         return Response(status_code=304, headers=headers)
     if wanted == "markdown":
         return Response(markdown_for(article, assistant, caller), headers=headers, media_type="text/markdown")
@@ -163,11 +163,6 @@ def _body(article: Article, assistant: Assistant, caller: Caller) -> ArticleBody
         markdown=markdown_for(article, assistant, caller),
         index_version=assistant.index_version,
     )
-
-
-def _etag(version: str, caller: Caller, wanted: str, article_version: str) -> str:
-    parts: list[Any] = [version, caller.audience.value, wanted, article_version]
-    return f'"{hashlib.sha256("|".join(parts).encode()).hexdigest()[:32]}"'
 
 
 def _write_cursor(path: str) -> str:

@@ -3,35 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from functools import cache
-from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlencode, urlsplit
+from urllib.parse import parse_qs, urlencode
 
 from fastapi import APIRouter, Request, Response
-from starlette.responses import HTMLResponse, RedirectResponse
+from starlette.responses import RedirectResponse
 
-from indexer.errors import KBError
+from indexer.errors import InputError
 from indexer.metadata import ArticleType
 from service.facets import Filters, read_filters
 from service.http.console_article import article_view
 from service.http.console_search import SearchView, search
-from service.http.links import article_url
+from service.http.links import article_url, own_address
+from service.http.pages import page
 from service.http.problems import ProblemError
 from service.http.routes_articles import cache_control
 from service.http.routes_service import end_session, start_session
-from service.http.security import Caller
+from service.http.security import Caller, is_from_elsewhere
 from service.http.services import CallerDep, Services, ServicesDep
 from service.neighbours import find_neighbours
 
 router = APIRouter(include_in_schema=False)
 
-WEB = Path(__file__).parent.parent / "web"
 LONGEST_IN_ADDRESS = 1500
 """Characters of a text that become a part of the page's address; a longer one cannot be shared by it."""
 
 _MAX_GUIDES = 8
-_HTML = {"Cache-Control": "no-store"}
 
 EXAMPLES = (
     "every request answers 401 invalid_token since we rotated the API key",
@@ -79,8 +76,10 @@ async def results_fragment(
     """The results for a text, as the piece of the page that shows them; sent by the page's script."""
     text = (await request.body()).decode("utf-8", "replace")
     filters = read_filters(_pairs(request), is_internal=caller.is_internal)
-    results, status = await _results(request, services, caller, text, filters)
-    return page("_results.html", caller, status, **_shown(services, caller, text, results))
+    results, status, headers = await _results(request, services, caller, text, filters)
+    response = page("_results.html", caller, status, **_shown(services, caller, text, results))
+    response.headers.update(headers)
+    return response
 
 
 @router.get("/articles/{name:path}")
@@ -98,7 +97,7 @@ async def article_page(
         near = await services.pool.run(lambda: find_neighbours(article, assistant, caller.scope()))
     except ProblemError:  # busy: an article without its neighbours is still an article
         near = []
-    base = _base(request)
+    base = own_address(services.settings, request)
     view = await asyncio.to_thread(article_view, article, assistant, caller, lines, base, near)
     response = page("article.html", caller, article=view)
     response.headers["Cache-Control"] = cache_control(caller)
@@ -137,38 +136,26 @@ async def sign_out_form(request: Request, services: ServicesDep) -> Response:
     return response
 
 
-def page(template: str, caller: Caller | None, status: int = 200, **values: Any) -> HTMLResponse:
-    """A rendered page."""
-    html = _templates().get_template(template).render(caller=caller, **values)
-    return HTMLResponse(html, status, dict(_HTML))
-
-
-def error_page(caller: Caller | None, problem: dict[str, Any], headers: dict[str, str]) -> HTMLResponse:
-    """A problem, for a person."""
-    response = page("error.html", caller, int(problem["status"]), problem=problem)
-    for name, value in headers.items():
-        response.headers.setdefault(name, value)
-    return response
-
-
 async def _console(request: Request, services: Services, caller: Caller, text: str, filters: Filters) -> Response:
-    results, status = await _results(request, services, caller, text, filters)
+    results, status, headers = await _results(request, services, caller, text, filters)
     heading = "Search" if results is None else f"{' '.join(text[:60].split())} · Search"
-    return page("console.html", caller, status, heading=heading, **_shown(services, caller, text, results))
+    response = page("console.html", caller, status, heading=heading, **_shown(services, caller, text, results))
+    response.headers.update(headers)
+    return response
 
 
 async def _results(
     request: Request, services: Services, caller: Caller, text: str, filters: Filters
-) -> tuple[SearchView | dict[str, str] | None, int]:
-    """What was found, or a title and a detail of what went wrong; None without a text. And the status."""
+) -> tuple[SearchView | dict[str, str] | None, int, dict[str, str]]:
+    """What was found, or a title and a detail of what went wrong; None without a text. With its status and headers."""
     if not text.strip():
-        return None, 200
+        return None, 200, {}
     try:
-        return await search(services, caller, text, filters, _base(request)), 200
+        return await search(services, caller, text, filters, own_address(services.settings, request)), 200, {}
     except ProblemError as problem:
-        return {"error": problem.kind.title, "detail": problem.detail}, problem.kind.status
-    except KBError as error:
-        return {"error": "This text cannot be searched", "detail": str(error)}, 422
+        return {"error": problem.kind.title, "detail": problem.detail}, problem.kind.status, problem.headers
+    except InputError as error:
+        return {"error": "This text cannot be searched", "detail": str(error)}, 422, {}
 
 
 def _shown(services: Services, caller: Caller, text: str, results: Any) -> dict[str, Any]:
@@ -190,29 +177,9 @@ def _guides(services: Services, caller: Caller) -> list[tuple[str, str]]:
 
 
 def _check_own_page(request: Request) -> None:
-    origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host"):
+    if is_from_elsewhere(request):
         raise ProblemError("forbidden", "use the form on the console's own page")
 
 
 def _pairs(request: Request) -> list[tuple[str, str]]:
     return request.query_params.multi_items()
-
-
-def _base(request: Request) -> str:
-    return str(request.base_url).rstrip("/")
-
-
-@cache
-def _templates() -> Any:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    environment = Environment(
-        loader=FileSystemLoader(WEB / "templates"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters["capitalize_first"] = lambda text: text[:1].upper() + text[1:]
-    return environment

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from service.answers import MAX_RESULTS, Answer, Question, Snippet
 from service.http.caching import answer_tag, is_current
-from service.http.links import citation_url, links_within
+from service.http.links import citation_url, links_within, own_address
 from service.http.models import (
     ANSWER_EXAMPLE,
     AnswerBody,
@@ -43,7 +43,7 @@ async def ask(services: Services, caller: Caller, question: Question, products: 
     assistant = services.library.assistant
     scope = caller.scope(products)
     answer = await services.pool.answer(assistant, question, scope)
-    services.metrics.count_answer(answer.answered, answer.took_ms)
+    services.metrics.answers.labels("answered" if answer.answered else "abstained").inc()
     link_for = links_within(assistant, caller.scope())
 
     def shows(snippet: Snippet) -> bool:
@@ -115,7 +115,7 @@ async def suggest_for_ticket(
     response.headers["Cache-Control"] = "no-store"
     question = body.question()
     answer = await ask(services, caller, question, body.products)
-    base = str(request.base_url).rstrip("/")
+    base = own_address(services.settings, request)
     note = write_note(answer, lambda citation: base + citation_url(citation))
     return TicketAnswerBody.with_note(answer, note, await triage_for(services, caller, question, body.products, answer))
 

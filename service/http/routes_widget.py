@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fastapi import APIRouter, Request, Response
 
+from service.http.caching import is_current
 from service.http.widget_script import widget_script
 
 router = APIRouter(include_in_schema=False)
@@ -23,7 +24,7 @@ def script(request: Request) -> Response:
         "ETag": made.etag,
         "Vary": "Accept-Encoding",
     }
-    if made.etag in {part.strip() for part in request.headers.get("if-none-match", "").split(",")}:
+    if is_current(made.etag, request.headers.get("if-none-match", "")):
         return Response(status_code=304, headers=headers)
     if "gzip" in request.headers.get("accept-encoding", ""):
         return Response(made.gzipped, headers={**headers, "Content-Encoding": "gzip"}, media_type="text/javascript")

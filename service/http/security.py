@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from starlette.requests import HTTPConnection
 
@@ -70,6 +70,9 @@ class Caller:
         base = INTERNAL if self.is_internal else PUBLIC
         wanted = frozenset(product.strip().casefold() for product in products if product.strip())
         return Scope(base.audiences, wanted)
+
+
+_STRANGER = Caller(Audience.PUBLIC, "nothing")
 
 
 class Sessions:
@@ -136,6 +139,7 @@ class Gatekeeper:
 
         Raises:
             ProblemError: `unauthorized` for a key that is not valid, `forbidden` for one used from elsewhere.
+            SettingsError: the key file cannot be read.
         """
         self._check_host(request)
         header = request.headers.get("authorization")
@@ -144,7 +148,8 @@ class Gatekeeper:
         cookie = request.cookies.get(SESSION_COOKIE)
         key = self.sessions.find(cookie) if cookie else None
         if key is None or not self._still_valid(key):
-            return self._anonymous
+            # What is open to people on this machine is not open to the pages of others in their browsers.
+            return _STRANGER if is_from_elsewhere(request) else self._anonymous
         self._check_same_origin(request)
         return Caller(key.audience, "session", key.id, key.name, key.kind)
 
@@ -173,23 +178,40 @@ class Gatekeeper:
 
     def _check_same_origin(self, request: HTTPConnection) -> None:
         """SameSite=Strict keeps the cookie at home; this stops a sibling port or subdomain too."""
-        origin = request.headers.get("origin")
-        method = request.scope.get("method", "GET")
-        elsewhere = origin is not None and urlsplit(origin).netloc != request.headers.get("host")
-        if elsewhere and method not in {"GET", "HEAD"}:
+        if is_from_elsewhere(request) and request.scope.get("method", "GET") not in {"GET", "HEAD"}:
             raise ProblemError("forbidden", "a console session works on the console's own pages only")
 
     def _check_host(self, request: HTTPConnection) -> None:
         """Where internal articles are open to this machine, a web page must not reach them by rebinding its name."""
         if self._anonymous.is_internal:
-            name = urlsplit(f"//{request.headers.get('host', '')}").hostname
-            if name not in LOOPBACK_HOSTS:
+            parts = _split(f"//{request.headers.get('host', '')}")
+            if parts is None or parts.hostname not in LOOPBACK_HOSTS:
                 raise ProblemError("forbidden", "this service answers under a loopback name only")
+
+
+def is_from_elsewhere(request: HTTPConnection) -> bool:
+    """Whether a page of another origin than ours sent the request, as its Origin has it; other programs send none.
+
+    An https page is ours on http, too: a proxy in front of the service may have ended TLS without telling.
+    """
+    origin = request.headers.get("origin")
+    if origin is None:
+        return False
+    host = request.headers.get("host", "")
+    return origin.lower() not in {f"{scheme}://{host}".lower() for scheme in (request.scope["scheme"], "https")}
 
 
 def origin_of(request: HTTPConnection) -> str | None:
     """The web origin that a browser sent the request from; from Referer where a same-origin GET has no Origin."""
     if origin := request.headers.get("origin"):
         return origin.lower()
-    parts = urlsplit(request.headers.get("referer", ""))
-    return f"{parts.scheme}://{parts.netloc}".lower() if parts.netloc else None
+    parts = _split(request.headers.get("referer", ""))
+    return f"{parts.scheme}://{parts.netloc}".lower() if parts and parts.netloc else None
+
+
+def _split(address: str) -> SplitResult | None:
+    """The parts of an address that a caller sent; None if it is none, such as `http://[`."""
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return None

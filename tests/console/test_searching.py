@@ -9,7 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from service.http.security import Sessions
-from tests.console.world import SYMPTOM, titles, type_symptom
+from tests.console.world import SYMPTOM, clipboard, titles, type_symptom
 from tests.http_world import SECRETS, UNCOVERED
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
@@ -43,6 +43,29 @@ def test_typing_asks_once_and_an_overtaken_answer_is_not_shown(public: Any) -> N
     assert public.locator("[data-result]").count() > 0
 
 
+@pytest.mark.parametrize("shorter", ["", "40", "401 invalid_token"])
+def test_going_back_to_less_gives_up_what_was_asked(public: Any, shorter: str) -> None:
+    public.goto("/")
+    if len(shorter) > 2:
+        type_symptom(public, shorter)
+    before = public.inner_html("#kb-results")
+    held: list[Any] = []
+    given_up: list[str] = []
+
+    def keep(route: Any) -> None:
+        held.append(route)
+
+    public.on("requestfailed", lambda request: given_up.append(request.post_data))
+    public.route("**/results", keep)
+    public.fill("#kb-q", f"{UNCOVERED} 401")
+    public.wait_for_selector('#kb-results[aria-busy="true"]')
+    public.fill("#kb-q", shorter)
+    public.wait_for_selector('#kb-results[aria-busy="false"]')
+    public.wait_for_timeout(300)
+    assert (len(held), given_up) == (1, [f"{UNCOVERED} 401"])
+    assert public.inner_html("#kb-results") == before
+
+
 def test_a_snippet_opens_its_article_at_the_marked_lines(public: Any) -> None:
     type_symptom(public)
     cite = public.locator("[data-result] .cite").first
@@ -68,7 +91,14 @@ def test_an_uncovered_symptom_is_owned_up_to(public: Any, engineer: Any) -> None
     summary = engineer.locator("details.nearest > summary")
     assert "none of them trusted" in summary.inner_text()
     assert not engineer.locator("[data-result]").first.is_visible()
+    engineer.evaluate("document.activeElement.blur()")
+    engineer.keyboard.press("c")
+    engineer.wait_for_timeout(200)
+    assert engineer.locator(".toast.is-shown").count() == 0
     summary.click()
+    engineer.evaluate("document.activeElement.blur()")
+    engineer.keyboard.press("c")
+    assert engineer.locator("[data-open]").first.get_attribute("href") in clipboard(engineer, "http")
     assert engineer.locator("[data-result]").first.is_visible()
 
 
@@ -98,6 +128,23 @@ def test_signing_in_by_link_wipes_the_token_and_shows_who(engineer: Any) -> None
     assert "Zanzibar gateway restart after the quokka alert" not in titles(engineer)
 
 
+def test_a_sign_in_link_works_where_the_form_is_open(public: Any, sessions: Sessions, address: str) -> None:
+    public.goto("/sign-in")
+    public.evaluate("location.hash = 'token=nonsense'")
+    public.wait_for_selector("text=This sign-in link was used already or is no longer valid")
+    assert public.url == f"{address}/sign-in"
+    headers = {"Retry-After": "7"}
+    public.route("**/v1/session", lambda route: route.fulfill(status=429, headers=headers, json={}), times=1)
+    token = sessions.issue_ticket("Ada")
+    public.evaluate("token => { location.hash = `token=${token}` }", token)
+    public.wait_for_selector("text=Too many requests. Wait 7 seconds and open the link again.")
+    assert "used already" not in public.inner_text("main")
+    public.evaluate("token => { location.hash = `token=${token}` }", token)
+    public.wait_for_url(f"{address}/")
+    assert public.locator(".scope-internal").inner_text() == "Internal view · Ada"
+    public.problems[:] = [text for text in public.problems if "401" not in text and "429" not in text]
+
+
 def test_near_duplicates_are_named(public: Any) -> None:
     type_symptom(public, "the clock is wrong and every request answers 401 invalid_token")
     assert re.search(r"\d+% of its text is also in \d\. The \w+ clock is wrong", public.inner_text(".repeat"))
@@ -125,6 +172,20 @@ def test_a_text_too_long_for_an_address_is_found_again(engineer: Any) -> None:
     engineer.wait_for_selector("[data-result]")
     assert engineer.input_value("#kb-q") == text.strip()
     engineer.reload()
+    engineer.wait_for_selector("[data-result]")
+    assert engineer.input_value("#kb-q") == text.strip()
+
+
+def test_the_way_back_from_a_long_text_to_an_empty_page(engineer: Any) -> None:
+    text = f"{SYMPTOM}\n" + "2026-11-24 09:10:11 a line of a log\n" * 60
+    engineer.fill("#kb-q", text)
+    engineer.keyboard.press("Enter")
+    engineer.wait_for_selector("[data-result]")
+    engineer.wait_for_selector('#kb-results[aria-busy="false"]')
+    engineer.go_back()
+    engineer.wait_for_selector(".welcome")
+    assert engineer.input_value("#kb-q") == ""
+    engineer.go_forward()
     engineer.wait_for_selector("[data-result]")
     assert engineer.input_value("#kb-q") == text.strip()
 

@@ -144,6 +144,27 @@ def test_a_page_s_script_may_ask_open_and_name_things(page: Any, site: Site) -> 
     assert page.get_attribute("#search .meta a", "href") == "/a/reports/export.md#environment"
 
 
+def test_naming_things_later_keeps_what_was_typed(page: Any) -> None:
+    type_in_search(page)
+    page.evaluate(
+        "() => { for (const [name, value] of Object.entries({session: 'visitor-12345678', contact: '#ticket',"
+        " subject: '#other', body: '#body'})) document.getElementById('search').setAttribute(name, value); }"
+    )
+    assert page.input_value("#search input") == SYMPTOM
+    assert page.locator(OPTION).first.is_visible()
+    page.locator(OPTION).first.click()
+    page.wait_for_selector("#search .prose")
+    assert told(page, "opened")[0]["session"] == "visitor-12345678"
+
+
+def test_the_way_to_a_person_after_an_article_takes_what_was_searched_for_along(page: Any) -> None:
+    type_in_search(page)
+    page.locator(OPTION).first.click()
+    page.click("#search .verdict button:not(.primary)")
+    page.click("#search .verdict .contact")
+    assert page.input_value("#subject") == SYMPTOM
+
+
 def test_a_form_that_comes_later_and_fields_that_nobody_named(page: Any) -> None:
     page.evaluate("() => { const form = document.getElementById('ticket'); form.remove(); window.late = form; }")
     page.evaluate("document.querySelector('main').append(document.createElement('kb-help'))")

@@ -128,6 +128,48 @@ def test_two_letters_ask_nothing(page: Any) -> None:
     assert page.asked == []
 
 
+def test_what_was_found_for_a_longer_text_is_gone_with_it(page: Any) -> None:
+    type_in_search(page)
+    page.fill(INPUT, "ev")
+    assert page.locator("#search .popup").is_hidden()
+    page.keyboard.press("ArrowDown")
+    assert page.locator("#search .popup").is_hidden()
+    assert page.locator(OPTION).count() == 0
+    page.keyboard.press("Enter")
+    page.click(INPUT)
+    assert page.locator("#search .popup").is_hidden()
+
+
+def test_nothing_opens_over_the_page_of_somebody_who_has_left_the_field(page: Any) -> None:
+    held = hold(page)
+    page.fill(INPUT, SYMPTOM)
+    page.wait_for_timeout(400)
+    page.focus("#subject")
+    held[0].continue_()
+    page.wait_for_selector(OPTION, state="attached")
+    assert page.locator("#search .popup").is_hidden()
+    assert (page.inner_text(STATUS), told(page, "shown")) == ("", [])
+    page.click(INPUT)
+    assert page.locator(OPTION).first.is_visible()
+    assert "found" in page.inner_text(STATUS)
+    page.keyboard.press("Escape")
+    page.click(INPUT)
+    assert len(told(page, "shown")) == 1
+
+
+@pytest.mark.parametrize("target", [".contact", ".notice button"])
+def test_pressing_in_the_list_leaves_the_focus_in_the_field(page: Any, target: str) -> None:
+    """Safari gives no focus to a link or button that is pressed, so taking it from the field would hide the list."""
+    page.route("**/v1/search", lambda route: route.abort())
+    page.fill(INPUT, SYMPTOM)
+    box = page.locator(f"#search {target}").bounding_box()
+    page.mouse.move(box["x"] + 5, box["y"] + 5)
+    page.mouse.down()
+    assert active(page) == "kb-q"
+    assert page.locator(f"#search {target}").is_visible()
+    page.problems[:] = [text for text in page.problems if "ERR_FAILED" not in text]
+
+
 def test_an_overtaken_question_is_aborted_and_its_answer_not_shown(page: Any) -> None:
     failed: list[str] = []
     page.on("requestfailed", lambda request: failed.append(request.failure))
@@ -288,9 +330,30 @@ def test_a_busy_service_is_asked_again_after_the_time_it_names(page: Any) -> Non
     page.problems[:] = [text for text in page.problems if "429" not in text]
 
 
-def test_a_key_for_another_origin_opens_nothing(visit: Opener, site: Site) -> None:
+def test_a_busy_service_is_asked_for_an_article_again_too(page: Any) -> None:
+    headers = {"Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "Retry-After", "Retry-After": "2"}
+    page.route("**/v1/articles/**", lambda route: route.fulfill(status=503, headers=headers, json={}), times=1)
+    type_in_search(page)
+    page.locator(OPTION).first.click()
+    page.wait_for_selector("#search .reader >> text=Trying again in 2 seconds.")
+    page.wait_for_selector("#search .prose")
+    page.problems[:] = [text for text in page.problems if "503" not in text]
+
+
+def test_a_key_of_another_page_that_may_ask_is_refused_with_a_reason(visit: Opener, site: Site) -> None:
+    warned: list[str] = []
     page = visit(f"/?key={site.world.page_key}")
+    page.on("console", lambda message: warned.append(message.text) if message.type == "warning" else None)
     page.fill(INPUT, SYMPTOM)
     page.wait_for_selector("text=Search cannot be reached just now.")
     assert page.locator("#search .notice button").count() == 0
+    assert any("made for this page's origin" in text for text in warned)
     page.problems[:] = [text for text in page.problems if "403" not in text]
+
+
+def test_a_page_that_no_key_names_is_refused_by_the_browser(visit: Opener, site: Site) -> None:
+    page = visit(site.pages.replace("127.0.0.1", "localhost"))
+    page.fill(INPUT, SYMPTOM)
+    page.wait_for_selector("text=Search cannot be reached just now.")
+    assert any("blocked by CORS policy" in text for text in page.problems)
+    page.problems[:] = [text for text in page.problems if "CORS policy" not in text and "ERR_FAILED" not in text]

@@ -71,7 +71,7 @@ function onClick(event) {
 }
 
 function onHistory() {
-  if (placeOf(location) === place && !history.state?.text) return; // only the fragment has changed
+  if (placeOf(location) === place && location.hash) return; // a jump within the page
   place = placeOf(location);
   box.value = history.state?.text ?? new URL(location.href).searchParams.get("q") ?? "";
   filters = filtersOf(location);
@@ -87,10 +87,12 @@ function start(text) {
 
 async function run(text, { address, again = false }) {
   const wanted = text.trim();
-  if (wanted.length > 0 && wanted.length < SHORTEST && !again) return;
   const key = keyOf(wanted);
-  if (key === shown && !again) return;
-  controller?.abort();
+  controller?.abort(); // what was asked before is overtaken, even if there is nothing to ask now
+  if (!again && (key === shown || (wanted && wanted.length < SHORTEST))) {
+    area.setAttribute("aria-busy", "false");
+    return;
+  }
   controller = new AbortController();
   const { signal } = controller;
   area.setAttribute("aria-busy", "true");

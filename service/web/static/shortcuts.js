@@ -30,7 +30,8 @@ function single(event, help) {
   } else if (event.key === "f") {
     document.querySelector(".facet summary")?.focus();
   } else if (event.key === "c" && String(getSelection()) === "") {
-    const chosen = document.activeElement.closest("[data-result]") ?? document.querySelector("[data-result]");
+    const results = [...document.querySelectorAll("[data-result]")];
+    const chosen = document.activeElement.closest("[data-result]") ?? results.find((result) => result.checkVisibility());
     (chosen?.querySelector("[data-copy]") ?? document.querySelector("[data-shortcut=c]"))?.click();
   } else if (event.key === "m" || event.key === "n") {
     document.querySelector(`[data-shortcut=${event.key}]`)?.click();

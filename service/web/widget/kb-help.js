@@ -19,7 +19,8 @@ const ELEMENTS = new Set();
 let sheet;
 
 export class KbHelp extends HTMLElement {
-  static observedAttributes = ["service", "key", "locale", "form", "subject", "body", "contact", "products", "session"];
+  /** What the element is built from; all other attributes are read when they are needed. */
+  static observedAttributes = ["service", "key", "locale", "form", "products"];
 
   #strings;
 
@@ -103,15 +104,16 @@ export class KbHelp extends HTMLElement {
   }
 
   /** The way on to a person; null where the page names none, or beside a form, which is that way. */
-  contactLink(surface, text = () => "") {
+  contactLink() {
     const contact = this.getAttribute("contact");
-    if (!contact || surface === "form") return null;
-    return el("a", { class: "contact", part: "contact", href: contact, onclick: () => this.#contact(text()) }, this.voice.say("contact"));
+    if (!contact || !this.#part.input) return null;
+    return el("a", { class: "contact", part: "contact", href: contact, onclick: () => this.#contact() }, this.voice.say("contact"));
   }
 
   /** What was typed need not be typed again: it becomes the subject of an empty form on this page. */
-  #contact(text) {
+  #contact() {
     this.dispatchEvent(new CustomEvent("kb-contact", { bubbles: true, composed: true }));
+    const text = this.#part.input.value.trim();
     for (const element of ELEMENTS) {
       const subject = element.#part.subject;
       if (text && subject && !subject.value) {

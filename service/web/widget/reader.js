@@ -1,7 +1,7 @@
 // One article, read in place: at the cited section, with "Did this solve it?" below.
 
 import { articleNodes, el, icon, ICONS } from "./dom.js";
-import { notice } from "./notices.js";
+import { notice, retryLater } from "./notices.js";
 
 export class Reader {
   /**
@@ -43,8 +43,10 @@ export class Reader {
       this.host.report("opened", { surface: this.surface, articles: [article], version: version || article.index_version });
     } catch (error) {
       if (signal.aborted) return;
-      this.body.replaceChildren(notice(this.host, error, () => this.open(path, { citation, anchor, version })));
+      const again = () => this.open(path, { citation, anchor, version });
+      this.body.replaceChildren(notice(this.host, error, again));
       this.host.announce(this.body.textContent);
+      retryLater(error, again, signal);
     }
   }
 
@@ -116,7 +118,7 @@ export class Reader {
       const kind = isSolved ? "solved" : "unsolved";
       const words = this.surface === "form" ? [kind, `${kind}Form`] : [kind];
       const thanks = el("p", { class: "thanks", tabindex: "-1" }, isSolved ? icon(ICONS.check) : null, words.map((key) => voice.say(key)).join(" "));
-      row.replaceChildren(thanks, ...(isSolved ? [] : [this.host.contactLink(this.surface)].filter(Boolean)));
+      row.replaceChildren(thanks, ...(isSolved ? [] : [this.host.contactLink()].filter(Boolean)));
       row.removeAttribute("aria-labelledby");
       row.removeAttribute("role");
       thanks.focus();

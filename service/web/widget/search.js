@@ -22,13 +22,13 @@ export class Search {
       enterkeyhint: "search", maxlength: "2000", placeholder: voice.say("placeholder"), "aria-autocomplete": "list",
       "aria-expanded": "false", "aria-controls": "kb-list",
       oninput: (event) => event.isComposing || this.#typed(), oncompositionend: () => this.#typed(),
-      onkeydown: (event) => this.#key(event), onclick: () => this.#reopen(),
+      onkeydown: (event) => this.#key(event), onclick: () => this.#open(true),
     });
     this.clear = el("button", { type: "button", class: "clear", part: "button clear", hidden: true, "aria-label": voice.say("clear"), onclick: () => this.#clear() }, icon(ICONS.cross));
     this.list = el("ul", { id: "kb-list", class: "list", role: "listbox", part: "list", "aria-label": voice.say("suggested"), hidden: true });
     this.notice = el("div", { class: "notices", hidden: true });
     this.way = el("div", { class: "way-on", part: "footer", hidden: true });
-    this.popup = el("div", { class: "popup", part: "popup", hidden: true, onmousedown: (event) => event.target.closest("a, button") || event.preventDefault() }, this.list, this.notice, this.way);
+    this.popup = el("div", { class: "popup", part: "popup", hidden: true, onmousedown: (event) => event.preventDefault() }, this.list, this.notice, this.way);
     this.element = el("div", { class: "search", role: "search", onfocusout: (event) => this.#left(event) },
       el("label", { for: "kb-q", part: "label" }, voice.say("label")),
       el("div", { class: "field", part: "field" }, icon(ICONS.search), this.input, this.clear, el("span", { class: "progress" })),
@@ -49,19 +49,17 @@ export class Search {
     this.reader.close();
   }
 
-  get #text() {
-    return this.input.value.trim();
-  }
-
   #typed(pauseMs = PAUSE_MS) {
     clearTimeout(this.timer);
     this.controller?.abort();
     this.#busy(false);
     this.#choose(-1);
     this.clear.hidden = !this.input.value;
-    const text = this.#text;
+    const text = this.input.value.trim();
     if ([...text].length < (WIDE.test(text) ? MIN_WIDE_CHARS : MIN_CHARS)) {
       this.suggestions = [];
+      this.list.replaceChildren();
+      this.notice.replaceChildren();
       this.#open(false);
       this.host.announce("");
       return;
@@ -74,6 +72,7 @@ export class Search {
     const { signal } = (this.controller = new AbortController());
     const { voice, service } = this.host;
     this.#busy(true);
+    if (this.popup.contains(this.host.shadowRoot.activeElement)) this.input.focus();
     const slow = setTimeout(() => this.#tell([el("p", { class: "quiet-text" }, voice.say("slow"))]), SLOW_MS);
     const again = () => this.#fetch(text);
     try {
@@ -82,7 +81,7 @@ export class Search {
     } catch (error) {
       if (signal.aborted) return;
       this.suggestions = [];
-      this.#tell([notice(this.host, error, () => { this.input.focus(); again(); })], error.kind !== "busy");
+      this.#tell([notice(this.host, error, again)], error.kind !== "busy");
       retryLater(error, again, signal);
     } finally {
       clearTimeout(slow);
@@ -101,9 +100,8 @@ export class Search {
     this.list.replaceChildren(...this.suggestions.map((suggestion, number) => this.#option(suggestion, number)));
     this.notice.hidden = true;
     this.#wayOn();
+    this.isNews = true;
     this.#open(true);
-    this.host.announce(voice.count("results", this.suggestions.length));
-    this.host.report("shown", { surface: "search", articles: this.suggestions, version: this.version });
   }
 
   #option(suggestion, number) {
@@ -119,26 +117,33 @@ export class Search {
     this.notice.hidden = false;
     this.list.replaceChildren();
     this.#wayOn(withWayOn);
-    this.#open(true);
-    this.host.announce(nodes.map((node) => (node.matches("p") ? node : node.querySelector("p")).textContent).join(" "));
+    if (this.#open(true)) this.host.announce([...this.notice.querySelectorAll("p")].map((said) => said.textContent).join(" "));
   }
 
   #wayOn(isWanted = true) {
-    const link = isWanted && this.host.contactLink("search", () => this.#text);
+    const link = isWanted && this.host.contactLink();
     this.way.hidden = !link;
     if (link) this.way.replaceChildren(this.suggestions.length ? this.host.voice.say("contactLead") : "", link);
   }
 
-  #open(isOpen) {
+  /** Shows or hides what there is, and says so the first time; never over the page of somebody who has left the field. */
+  #open(isWanted) {
+    const isOpen = isWanted && this.element.contains(this.host.shadowRoot.activeElement) && this.popup.querySelector("li, p") !== null;
     const hasOptions = isOpen && this.list.childElementCount > 0;
     this.popup.hidden = !isOpen;
     this.list.hidden = !hasOptions;
-    this.input.setAttribute("aria-expanded", String(hasOptions));
+    this.input.setAttribute("aria-expanded", hasOptions);
     if (!isOpen) this.#choose(-1);
+    if (hasOptions && this.isNews) {
+      this.isNews = false;
+      this.#sayCount();
+      this.host.report("shown", { surface: "search", articles: this.suggestions, version: this.version });
+    }
+    return isOpen;
   }
 
-  #reopen() {
-    if (this.popup.hidden && (this.list.childElementCount || this.notice.childElementCount) && this.#text.length >= MIN_WIDE_CHARS) this.#open(true);
+  #sayCount() {
+    this.host.announce(this.host.voice.count("results", this.suggestions.length));
   }
 
   #choose(number) {
@@ -190,14 +195,12 @@ export class Search {
   #leaveArticle() {
     this.reader.close();
     this.input.focus();
-    this.#reopen();
-    if (!this.list.hidden) this.host.announce(this.host.voice.count("results", this.suggestions.length));
+    this.#open(true);
+    if (!this.list.hidden) this.#sayCount();
   }
 
   #clear() {
     this.input.value = "";
-    this.list.replaceChildren();
-    this.notice.replaceChildren();
     this.#typed();
     this.input.focus();
   }
