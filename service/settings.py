@@ -55,6 +55,9 @@ class Settings(BaseSettings):
     ledger_keep_days: int = Field(
         default=400, ge=1, le=36_500, description="How long events of the deflection ledger are kept."
     )
+    trace_documents: bool = Field(
+        default=False, description="Whether traces also tell which articles were found, as ids and scores."
+    )
     session_hours: float = Field(default=12.0, gt=0, description="How long a sign-in to the console lasts.")
 
     connectors_file: Path | None = Field(

@@ -17,6 +17,7 @@ from service.http.caching import AnswerCache
 from service.http.metrics import Metrics
 from service.http.problems import ProblemError
 from service.http.processes import AnsweringProcesses, Work
+from service.tracing import Tracing
 
 if TYPE_CHECKING:
     from service.assistant import Assistant
@@ -41,6 +42,7 @@ class AnsweringPool:
         metrics: Metrics,
         cache: AnswerCache | None = None,
         processes: AnsweringProcesses | None = None,
+        tracing: Tracing | None = None,
     ) -> None:
         """
         Args:
@@ -50,6 +52,7 @@ class AnsweringPool:
         """
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="answer")
         self._processes = processes
+        self._tracing = tracing or Tracing()
         self._workers = max(workers, processes.count) if processes else workers
         self._room = self._workers + queue
         self._metrics = metrics
@@ -58,14 +61,17 @@ class AnsweringPool:
 
     async def answer(self, assistant: Assistant, question: Question, scope: Scope) -> Answer:
         """The assistant's answer, or the one it gave before. Raises as `run`, and InputError."""
-        known = self._cache.find(assistant.index_version, scope, question)
-        self._metrics.cached_answers.labels("miss" if known is None else "hit").inc()
-        if known is not None:
-            return known
-        answer = await self.ask(assistant, partial(_answer, question=question, scope=scope))
-        self._metrics.answer_seconds.observe(answer.took_ms / 1000)
-        self._cache.keep(answer, scope, question)
-        return answer
+        with self._tracing.retrieval(question.limit) as finish:
+            known = self._cache.find(assistant.index_version, scope, question)
+            self._metrics.cached_answers.labels("miss" if known is None else "hit").inc()
+            if known is not None:
+                finish(known, cached=True)
+                return known
+            answer = await self.ask(assistant, partial(_answer, question=question, scope=scope))
+            self._metrics.answer_seconds.observe(answer.took_ms / 1000)
+            self._cache.keep(answer, scope, question)
+            finish(answer, cached=False)
+            return answer
 
     async def ask(self, assistant: Assistant, work: Work[Result]) -> Result:
         """The result of `work` on `assistant`, or in an answering process on one of the same version.

@@ -46,6 +46,7 @@ from service.http.tidying import keep_ledger_tidy, keep_memory_tidy
 from service.keys import KeyFile
 from service.settings import Settings
 from service.stores import Stores
+from service.tracing import Tracing
 
 if TYPE_CHECKING:
     from service.assistant import Assistant
@@ -59,7 +60,7 @@ _NO_TELEMETRY: TelemetryConfig = {
     "operation_spans": False,
     "auto_configure": False,
 }
-"""The framework's spans would hold addresses, and so questions, wherever a tracer is set up."""
+"""The framework's spans would hold addresses, and so questions; ours are made by `service.tracing`."""
 
 
 def create_app(
@@ -69,6 +70,7 @@ def create_app(
     sessions: Sessions | None = None,
     on_failure: Callable[[KBError], None] | None = None,
     on_ready: Callable[[], None] | None = None,
+    tracing: Tracing | None = None,
 ) -> FastAPI:
     """The app for one index.
 
@@ -77,8 +79,10 @@ def create_app(
         sessions: given by a caller who wants to issue one-time sign-in tokens.
         on_failure: called if the index cannot be opened at all.
         on_ready: called in a thread when the first version answers.
+        tracing: makes spans, and is closed with the app; none by default.
     """
     metrics = Metrics()
+    tracing = tracing or Tracing()
     keys = KeyFile(settings.keys_path)
     stores = Stores(settings)
     processes = None
@@ -103,7 +107,7 @@ def create_app(
     services = Services(
         settings=settings,
         library=library,
-        pool=AnsweringPool(settings.answer_workers, settings.answer_queue, metrics, cache, processes),
+        pool=AnsweringPool(settings.answer_workers, settings.answer_queue, metrics, cache, processes, tracing),
         gatekeeper=Gatekeeper(settings, keys, sessions or Sessions(settings.session_hours * 3600)),
         stores=stores,
         metrics=metrics,
@@ -123,6 +127,7 @@ def create_app(
         telemetry=_NO_TELEMETRY,
     )
     app.state.services = services
+    app.state.tracing = tracing
     for module in (
         routes_search,
         routes_articles,
@@ -141,7 +146,7 @@ def create_app(
         app.add_exception_handler(handled, _answer_error)
     app.add_exception_handler(ClientGone, _nobody_listens)
     app.add_middleware(Gate, settings=settings, gatekeeper=services.gatekeeper, limiter=RateLimiter())
-    app.add_middleware(Observing, metrics=metrics)
+    app.add_middleware(Observing, metrics=metrics, tracing=tracing)
     _complete_openapi(app)
     return app
 
@@ -150,6 +155,7 @@ def create_app(
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
     async with contextlib.AsyncExitStack() as stack:  # each part is closed, whatever closing another comes to
+        stack.push_async_callback(asyncio.to_thread, app.state.tracing.close)
         stack.callback(services.stores.close)
         stack.push_async_callback(asyncio.to_thread, services.pool.close)
         for work in (

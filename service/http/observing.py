@@ -1,4 +1,4 @@
-"""The outermost layer: request ids, security headers, one log line and one count a request, and defects turned to 500.
+"""The outermost layer: request ids, security headers, one log line, count and span a request, defects turned to 500.
 
 The log line has the route's template and never the address, so nothing a caller typed reaches the log.
 """
@@ -19,6 +19,7 @@ from service.http.metrics import Metrics
 from service.http.pages import for_reader
 from service.http.problems import describe_error
 from service.http.security import SECURITY_HEADERS
+from service.tracing import Tracing
 
 access_log = logging.getLogger("kb.access")
 error_log = logging.getLogger("kb.serve")
@@ -31,15 +32,17 @@ _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"
 class Observing:
     """ASGI middleware; see the module."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, tracing: Tracing) -> None:
         self._app = app
         self._metrics = metrics
+        self._tracing = tracing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        given = Headers(scope=scope).get("x-request-id", "")
+        headers = Headers(scope=scope)
+        given = headers.get("x-request-id", "")
         request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
         scope.setdefault("state", {})["request_id"] = request_id
         started = time.perf_counter()
@@ -49,24 +52,26 @@ class Observing:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-ID"] = request_id
-                present = {name for name, _ in headers.raw}
-                headers.raw.extend(pair for pair in _SECURITY_HEADERS if pair[0] not in present)
+                sent = MutableHeaders(scope=message)
+                sent["X-Request-ID"] = request_id
+                present = {name for name, _ in sent.raw}
+                sent.raw.extend(pair for pair in _SECURITY_HEADERS if pair[0] not in present)
             await send(message)
 
-        try:
-            await self._app(scope, receive, send_observed)
-        except Exception as error:  # noqa: BLE001 -- the last line of defence; logged below without its message
-            _log_defect(error, request_id)
-            if not status:
-                await for_reader(scope, describe_error(error, request_id))(scope, receive, send_observed)
-        finally:
-            self._record(scope, status or 499, time.perf_counter() - started, request_id)
-
-    def _record(self, scope: Scope, status: int, took_s: float, request_id: str) -> None:
-        route = _route_of(scope)
         method = scope["method"] if scope["method"] in _METHODS else "other"
+        with self._tracing.request(method, scope["path"], headers) as finish:
+            try:
+                await self._app(scope, receive, send_observed)
+            except Exception as error:  # noqa: BLE001 -- the last line of defence; logged below without its message
+                _log_defect(error, request_id)
+                if not status:
+                    await for_reader(scope, describe_error(error, request_id))(scope, receive, send_observed)
+            finally:
+                route = _route_of(scope)
+                finish(route, status or 499)
+                self._record(scope, method, route, status or 499, time.perf_counter() - started)
+
+    def _record(self, scope: Scope, method: str, route: str, status: int, took_s: float) -> None:
         self._metrics.requests.labels(method, route, str(status)).inc()
         self._metrics.request_seconds.labels(route).observe(took_s)
         caller = scope.get("state", {}).get("caller")
@@ -76,7 +81,7 @@ class Observing:
             "route": route,
             "status": status,
             "ms": round(took_s * 1000, 1),
-            "request_id": request_id,
+            "request_id": scope["state"]["request_id"],
             "audience": caller.audience.value if caller else None,
             "key": caller.key_id if caller else None,
         }

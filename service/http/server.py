@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import socket
 import sys
 from collections.abc import Callable
@@ -16,10 +17,12 @@ from indexer.metadata import Audience
 from indexer.snapshot import current_version
 from service.http.app import create_app
 from service.http.demo import Demo, address_of
+from service.http.routes_service import software_version
 from service.http.security import Sessions
 from service.keys import KeyFile
 from service.serving_process import settle_process
 from service.settings import Settings
+from service.tracing import start_tracing
 
 if TYPE_CHECKING:
     from service.assistant import Assistant
@@ -51,7 +54,10 @@ def run_server(
         server.should_exit = True
 
     sessions = Sessions(settings.session_hours * 3600)
-    app = create_app(settings, open_assistant, sessions=sessions, on_failure=give_up, on_ready=settle_process)
+    tracing = start_tracing(os.environ, settings.index.name, settings.trace_documents, software_version())
+    app = create_app(
+        settings, open_assistant, sessions=sessions, on_failure=give_up, on_ready=settle_process, tracing=tracing
+    )
     config = uvicorn.Config(
         app,
         access_log=False,
