@@ -5,6 +5,7 @@ Only the command line and the app factory read them; everything below is handed 
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,12 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         default=None, description="SQLAlchemy URL. Default: SQLite at the index's name + `.state.sqlite`."
     )
-    answer_workers: int = Field(default=4, ge=1, le=256, description="Questions answered at the same time.")
+    answer_workers: int = Field(
+        default_factory=lambda: len(os.sched_getaffinity(0)) + 1,
+        ge=1,
+        le=256,
+        description="Questions answered at the same time. Default: one more than there are cores.",
+    )
     answer_processes: int = Field(
         default=0, ge=0, le=256, description="Processes that answer; 0 answers in the serving process."
     )
