@@ -82,7 +82,7 @@ def serve(
         typer.Option(
             "--processes",
             metavar="N",
-            help="Processes that answer, about one a core; each takes some 100 MB. Default: 0, the serving one answers.",
+            help="Processes that answer, about one a core, some 100 MB each. Default: 0, the serving one answers.",
             show_default=False,
         ),
     ] = None,

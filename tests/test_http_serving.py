@@ -278,7 +278,10 @@ sys.exit(", ".join(found) or 0)
 """
 
 HEAVY = ("torch", "sentence_transformers", "transformers", "scipy", "sklearn", "onnx", "pandas")
-UNUSED = ("mcp", "cryptography", "sqlalchemy", "jinja2", "lxml", "service.intake.queue", "service.mcp_tools")
+UNUSED = (
+    *("mcp", "cryptography", "sqlalchemy", "jinja2", "lxml", "opentelemetry.sdk", "concurrent.futures.process"),
+    *("service.intake.queue", "service.mcp_tools"),
+)
 """Loaded by the first request that needs it."""
 
 

@@ -16,11 +16,11 @@ from service.answers import Answer, Question
 from service.http.caching import AnswerCache
 from service.http.metrics import Metrics
 from service.http.problems import ProblemError
-from service.http.processes import AnsweringProcesses, Work
 from service.tracing import Tracing
 
 if TYPE_CHECKING:
     from service.assistant import Assistant
+    from service.http.processes import AnsweringProcesses, Work
 
 Result = TypeVar("Result")
 

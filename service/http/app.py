@@ -38,7 +38,6 @@ from service.http.metrics import Metrics
 from service.http.observing import Observing
 from service.http.pages import WEB, for_reader
 from service.http.problems import HANDLED, Problem, describe_error, request_id_of
-from service.http.processes import AnsweringProcesses
 from service.http.reloading import Library
 from service.http.security import Gatekeeper, Sessions
 from service.http.services import Services
@@ -87,6 +86,8 @@ def create_app(
     stores = Stores(settings)
     processes = None
     if settings.answer_processes:
+        from service.http.processes import AnsweringProcesses  # most services do without, and it is 20 ms
+
         processes = AnsweringProcesses(settings.answer_processes, partial(opening.open_assistant, settings))
 
     def begin() -> None:
