@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from rich.console import Console, Group
 from rich.padding import Padding
 from rich.text import Text
@@ -13,12 +15,16 @@ _CONFIDENCE_CELLS = 10
 
 
 def print_answer(answer: Answer, console: Console | None = None) -> None:
-    """Print rank, title, `path:line`, reasons and highlighted snippets, or that no article covers the question."""
+    """Print rank, title, `path:line`, reasons and highlighted snippets, or that no article covers the question.
+
+    What only came nearest is listed with one snippet of the first: a screen of them would hide that it is no answer.
+    """
     console = console or Console(highlight=False)
     console.print(_verdict(answer))
     for rank, suggestion in enumerate(answer.suggestions, start=1):
         console.print()
-        console.print(_suggestion(rank, suggestion, dim=not answer.answered))
+        quoted = suggestion.snippets if answer.answered else suggestion.snippets[: rank == 1]
+        console.print(_suggestion(rank, suggestion, quoted, is_trusted=answer.answered))
     if answer.clarification:
         console.print()
         console.print(Text.assemble(("To ask: ", "bold"), answer.clarification))
@@ -34,14 +40,14 @@ def _verdict(answer: Answer) -> Text:
         return Text.assemble(("Answered  ", "bold green"), (bar, "green"), (sure, "bright_black"))
     line = Text.assemble(("No article covers this  ", "bold yellow"), (bar, "yellow"), (sure, "bright_black"))
     if answer.suggestions:
-        line.append("\nWhat came nearest, to judge for yourself:", "yellow")
+        line.append("\nWhat came nearest, to judge for yourself (all quotes: --json):", "yellow")
     return line
 
 
-def _suggestion(rank: int, suggestion: Suggestion, *, dim: bool) -> Group:
+def _suggestion(rank: int, suggestion: Suggestion, quoted: Sequence[Snippet], *, is_trusted: bool) -> Group:
     first = suggestion.snippets[0].citation if suggestion.snippets else None
     badges = [part for part in (suggestion.type, suggestion.audience) if part]
-    title = Text.assemble((f"{rank:>2}  ", "bright_black"), (suggestion.title, "" if dim else "bold"))
+    title = Text.assemble((f"{rank:>2}  ", "bright_black"), (suggestion.title, "bold" if is_trusted else ""))
     where = Text.assemble(
         (f"{suggestion.path}:{first.start_line}" if first else suggestion.path, "cyan"),
         (f"  {' · '.join(badges)}", "bright_black"),
@@ -49,7 +55,7 @@ def _suggestion(rank: int, suggestion: Suggestion, *, dim: bool) -> Group:
     why = Text(
         "; ".join(f"{reason.detail} +{reason.contribution:.2f}" for reason in suggestion.reasons), "bright_black"
     )
-    snippets = [Padding(_snippet(snippet), (0, 0, 0, 4)) for snippet in suggestion.snippets]
+    snippets = [Padding(_snippet(snippet), (0, 0, 0, 4)) for snippet in quoted]
     return Group(title, Padding(where, (0, 0, 0, 4)), Padding(why, (0, 0, 0, 4)), *snippets)
 
 

@@ -50,6 +50,11 @@ def test_search_says_honestly_that_nothing_covers_it(world: World) -> None:
     assert code == 1
     assert "No article covers this" in out
     assert "nearest" in out
+    listed = [line for line in out.splitlines() if line.startswith(" 2  ")]
+    assert listed, "several articles came near"
+    first, _, others = out.partition(listed[0])
+    assert "▏ " in first
+    assert "▏ " not in others, "a screen of quotes would hide that it is no answer"
 
 
 def test_search_as_json_from_standard_input_and_by_audience(world: World) -> None:
