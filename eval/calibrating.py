@@ -118,7 +118,7 @@ def fit_decision(examples: Sequence[Example], trust: float, budget: float) -> De
         DatasetError: too few tickets, or all of one kind.
     """
     data, default = _table_of(examples), default_decision(trust)
-    return replace(_fit(data, default), threshold=_threshold(data, _without_own(data, default), budget))
+    return _with_threshold(data, default, _without_own(data, default), budget)
 
 
 def calibrate(examples: Sequence[Example], trust: float, budget: float, fitted_to: str = "") -> Calibration:
@@ -129,7 +129,6 @@ def calibrate(examples: Sequence[Example], trust: float, budget: float, fitted_t
     """
     import numpy as np
 
-    model = fit_decision(examples, trust, budget)
     data, default = _table_of(examples), default_decision(trust)
     probabilities = _without_own(data, default)
     suggested = _decided_without_own(data, default, budget)
@@ -137,7 +136,7 @@ def calibrate(examples: Sequence[Example], trust: float, budget: float, fitted_t
     unanswerable = np.array([not example.answerable for example in examples])
     given = suggested & data.asked
     return Calibration(
-        model=model,
+        model=_with_threshold(data, default, probabilities, budget),
         budget=budget,
         examples=int(data.asked.sum()),
         coverage=float(suggested[answerable].mean()) if answerable.any() else 0.0,
@@ -221,13 +220,15 @@ def _decided_without_own(data: _Examples, default: DecisionModel, budget: float)
     for fold in np.unique(data.folds):
         held = data.folds == fold
         others = data.only(~held)
-        threshold = _threshold(others, _without_own(others, default), budget)
-        suggested[held] = _probabilities(_fit(others, default), data.table[held]) >= threshold
+        model = _with_threshold(others, default, _without_own(others, default), budget)
+        suggested[held] = _probabilities(model, data.table[held]) >= model.threshold
     return suggested
 
 
-def _threshold(data: _Examples, probabilities: Floats, budget: float) -> float:
-    return choose_threshold(probabilities[data.asked].tolist(), data.right[data.asked].tolist(), budget)
+def _with_threshold(data: _Examples, default: DecisionModel, probabilities: Floats, budget: float) -> DecisionModel:
+    """The model fitted to all of `data`, with the threshold that `probabilities` of `_without_own` allow."""
+    threshold = choose_threshold(probabilities[data.asked].tolist(), data.right[data.asked].tolist(), budget)
+    return replace(_fit(data, default), threshold=threshold)
 
 
 def _probabilities(model: DecisionModel, table: Floats) -> Floats:
