@@ -10,11 +10,12 @@ behind that the next run would take for somebody's edit.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from indexer.errors import PageError, SourceError
+from indexer.importing.attachments import Attachments
 from indexer.importing.files import (
     SCRATCH_PATTERN,
     article_path,
@@ -22,7 +23,6 @@ from indexer.importing.files import (
     make_internal,
     page_path,
     remove_file,
-    safe_path,
     target_file,
     unique_path,
     write_file,
@@ -38,8 +38,6 @@ BATCH = 50
 
 MAX_UNAVAILABLE = 3
 """Pages in a row that the server does not answer for, before the run ends."""
-
-MAX_ATTACHMENT_BYTES = 200 * 1024**2
 
 ProgressFn = Callable[[str, int, int], None]
 
@@ -107,7 +105,7 @@ class _Run:
         self._moved_from: dict[str, tuple[str, bytes | None]] = {}
         self._outcome: dict[str, tuple[str, str]] = {}
         self._late: list[tuple[PageRef, Draft]] = []
-        self._downloaded: set[str] = set()
+        self._attachments = Attachments(source, folder, self._report)
         self._pending: list[_Change] = []
         self._unavailable = 0
 
@@ -335,10 +333,10 @@ class _Run:
             if leaves:
                 self._paths[ref.id] = leaves
             return
-        if ref.id in self._downloaded and record:
+        if self._attachments.has(ref.id) and record:
             stored, missing = record.stored, record.missing
         elif self._options.attachments and not self._options.dry_run:
-            stored, missing = self._download(ref, page, path)
+            stored, missing = self._attachments.download(ref.id, page, path, record.stored if record else ())
         else:
             stored, missing = record.stored if record else [], [item.name for item in page.attachments]
         if ref.id not in self._outcome:
@@ -420,38 +418,6 @@ class _Run:
                 except PageError as error:
                     self._report.failed.append(Trouble(ref.id, ref.title, str(error)))
 
-    def _download(self, ref: PageRef, page: Page, path: str) -> tuple[list[str], list[str]]:
-        """Files of the page's attachments, in a folder beside it, and the names of those that could not be had.
-
-        Such a one is reported, and its file of an earlier run stays.
-        """
-        folder, taken = PurePosixPath(path).with_suffix(".files"), set[str]()
-        stored: list[str] = []
-        missing: list[str] = []
-        record = self._state.pages.get(ref.id)
-        before = {PurePosixPath(old).name: old for old in record.stored} if record else {}
-        self._downloaded.add(ref.id)
-        for item in page.attachments:
-            name = PurePosixPath(safe_path(item.name)).name
-            if PurePosixPath(name).suffix.lower() in {".md", ".markdown"}:
-                name += ".txt"  # or the indexer would take it for an article
-            target = unique_path(f"{folder}/{name}", taken)
-            taken.add(target.casefold())
-            try:
-                write_file(self._file(target), _bounded(self._source.read_attachment(item)))
-            except PageError as error:
-                self._report.failed.append(Trouble(ref.id, f"{page.title}: {item.name}", str(error)))
-                missing.append(item.name)
-                if (old := before.get(PurePosixPath(target).name)) and self._file(old).exists():
-                    stored.append(old)
-                continue
-            stored.append(target)
-            self._report.attachments += 1
-        for old in before.values():
-            if old not in stored:
-                remove_file(self._folder, self._file(old))
-        return stored, missing
-
     def _count(self) -> None:
         for kind, path in self._outcome.values():
             if kind == "unchanged":
@@ -472,15 +438,6 @@ class _Run:
 def sha256_of(data: bytes) -> str:
     """Hex SHA-256 of a file's bytes."""
     return hashlib.sha256(data).hexdigest()
-
-
-def _bounded(pieces: Iterator[bytes]) -> Iterator[bytes]:
-    size_bytes = 0
-    for piece in pieces:
-        size_bytes += len(piece)
-        if size_bytes > MAX_ATTACHMENT_BYTES:
-            raise PageError(f"is larger than {MAX_ATTACHMENT_BYTES // 1024**2} MiB")
-        yield piece
 
 
 def _read(file: Path) -> bytes | None:
