@@ -30,6 +30,10 @@ DEFAULT_MODEL = "all-MiniLM-L6-v2"
 DEFAULT_WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
 DEFAULT_MAX_TOKENS = 256
 
+QUERY_MAX_TOKENS = 128
+"""How much of a question or ticket becomes its vector. What stands later changes no ranking that can be told and
+costs as much again (docs/retrieval.md). Words and error signatures are read to the end."""
+
 
 class Precision(StrEnum):
     """Number format that the model's matrix products run in."""
@@ -74,18 +78,24 @@ class Embedder(Protocol):
         """Length of each text in tokens, special tokens not counted and nothing truncated."""
         ...
 
-    def embed(self, texts: Sequence[str]) -> Vectors:
+    def embed(self, texts: Sequence[str], max_tokens: int | None = None) -> Vectors:
         """One unit vector a text, which is taken as it is: shape (len(texts), dimensions), float32.
 
-        Text past `max_tokens` is cut. Prompts are added by `embed_queries` and `embed_documents`.
+        Prompts are added by `embed_queries` and `embed_documents`.
+
+        Args:
+            max_tokens: text past so many is cut, special ones counted; at most and by default the model's own limit.
         """
         ...
 
 
 def embed_queries(embedder: Embedder, texts: Sequence[str]) -> Vectors:
-    """Vectors of questions and tickets, with the prompt that the model wants in front of them."""
+    """Vectors of questions and tickets, with the prompt that the model wants in front of them.
+
+    Their first `QUERY_MAX_TOKENS` count.
+    """
     prompt = embedder.fingerprint.query_prompt
-    return embedder.embed([prompt + text for text in texts] if prompt else texts)
+    return embedder.embed([prompt + text for text in texts] if prompt else texts, QUERY_MAX_TOKENS)
 
 
 def embed_documents(embedder: Embedder, texts: Sequence[str]) -> Vectors:

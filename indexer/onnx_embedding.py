@@ -123,12 +123,12 @@ class OnnxEmbedder:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return count_with(self._tokenizer, texts)
 
-    def embed(self, texts: Sequence[str]) -> Vectors:
+    def embed(self, texts: Sequence[str], max_tokens: int | None = None) -> Vectors:
         """Unit vectors in the order of `texts`. Runs length-sorted batches, so short texts pay for no padding."""
         vectors = np.empty((len(texts), self._fingerprint.dimensions), np.float32)
         if not texts:
             return vectors
-        most = self._fingerprint.max_tokens
+        most = min(max_tokens or self._fingerprint.max_tokens, self._fingerprint.max_tokens)
         rows = [_cut(encoding.ids, most) for encoding in self._tokenizer.encode_batch_fast(list(texts))]
         batches = plan_batches([len(row) for row in rows], _TOKENS_PER_BATCH)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +22,9 @@ from indexer.embedding import (
 )
 from indexer.errors import ModelError
 from indexer.model_folder import document_prompt_of, find_model_folder, query_prompt_of
+
+if TYPE_CHECKING:
+    from tokenizers import Encoding
 
 
 class SentenceTransformerEmbedder:
@@ -66,13 +70,21 @@ class SentenceTransformerEmbedder:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return count_with(self._counter, texts)
 
-    def embed(self, texts: Sequence[str]) -> Vectors:
+    def embed(self, texts: Sequence[str], max_tokens: int | None = None) -> Vectors:
         if not texts:
             return np.empty((0, self._fingerprint.dimensions), np.float32)
+        if max_tokens is not None and max_tokens < self._fingerprint.max_tokens:
+            encodings = self._counter.encode_batch(list(texts))
+            texts = [_cut(text, encoding, max_tokens) for text, encoding in zip(texts, encodings, strict=True)]
         vectors = self._model.encode(
             list(texts), prompt="", batch_size=self._batch_size, normalize_embeddings=True, show_progress_bar=False
         )
         return np.asarray(vectors, np.float32)
+
+
+def _cut(text: str, encoding: Encoding, most: int) -> str:
+    """`text` up to where its first `most` tokens end, the closing special one among them."""
+    return text if len(encoding.ids) <= most else text[: encoding.offsets[most - 2][1]]
 
 
 def _weights_sha256(folder: Path) -> str:

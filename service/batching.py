@@ -41,9 +41,9 @@ class BatchingEmbedder:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return self._inner.count_tokens(texts)
 
-    def embed(self, texts: Sequence[str]) -> Vectors:
+    def embed(self, texts: Sequence[str], max_tokens: int | None = None) -> Vectors:
         """As the inner embedder; an error of it reaches the caller whose text caused it, and no other."""
-        request = _Request(list(texts))
+        request = _Request(list(texts), max_tokens)
         with self._lock:
             if self._free:
                 self._free -= 1
@@ -58,14 +58,15 @@ class BatchingEmbedder:
             finally:
                 self._pass_on()
         if request.vectors is None:
-            return self._inner.embed(request.texts)
+            return self._inner.embed(request.texts, max_tokens)
         return request.vectors
 
     def _compute(self, first: _Request) -> None:
         """Embed the batch that `first` leads. What a failed batch leaves undone is tried again by each for itself."""
         others = first.batch[1:]
         try:
-            vectors = self._inner.embed([text for request in first.batch for text in request.texts])
+            texts = [text for request in first.batch for text in request.texts]
+            vectors = self._inner.embed(texts, first.max_tokens)
             ends = np.cumsum([len(request.texts) for request in first.batch])
             for request, part in zip(first.batch, np.split(vectors, ends[:-1]), strict=True):
                 request.vectors = part
@@ -85,7 +86,7 @@ class BatchingEmbedder:
             first = self._queue.popleft()
             first.batch = [first]
             texts, characters = first.size
-            while self._queue:
+            while self._queue and self._queue[0].max_tokens == first.max_tokens:
                 more_texts, more_characters = self._queue[0].size
                 texts, characters = texts + more_texts, characters + more_characters
                 if texts > _MOST_TEXTS or characters > _MOST_CHARACTERS:
@@ -103,8 +104,8 @@ class _Request:
         vectors: the result; None after a failed batch.
     """
 
-    def __init__(self, texts: list[str]) -> None:
-        self.texts = texts
+    def __init__(self, texts: list[str], max_tokens: int | None) -> None:
+        self.texts, self.max_tokens = texts, max_tokens
         self.turn = threading.Event()
         self.batch: list[_Request] = []
         self.vectors: Vectors | None = None

@@ -37,15 +37,15 @@ class RecentVectors:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return self._inner.count_tokens(texts)
 
-    def embed(self, texts: Sequence[str]) -> Vectors:
+    def embed(self, texts: Sequence[str], max_tokens: int | None = None) -> Vectors:
         """As the inner embedder, which is asked for what is not known."""
         if not texts:
             return self._inner.embed(texts)
-        keys = [hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest() for text in texts]
+        keys = [hashlib.sha256(f"{max_tokens}\0{text}".encode("utf-8", "surrogatepass")).digest() for text in texts]
         found = self._find(keys)
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
         if missing:
-            made = dict(zip(missing, self._inner.embed(list(missing.values())).copy(), strict=True))
+            made = dict(zip(missing, self._inner.embed(list(missing.values()), max_tokens).copy(), strict=True))
             found |= made
             self._keep(made)
         return np.stack([found[key] for key in keys])

@@ -52,12 +52,12 @@ class FakeEmbedder:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [len(_TOKEN.findall(text)) for text in texts]
 
-    def embed(self, texts: Sequence[str]) -> Vectors:
+    def embed(self, texts: Sequence[str], max_tokens: int | None = None) -> Vectors:
         self.texts.extend(texts)
         vectors = np.zeros((len(texts), FAKE_DIMENSIONS), np.float32)
         for row, text in enumerate(texts):
             vector = vectors[row]
-            for token in _TOKEN.findall(text.casefold())[: self._fingerprint.max_tokens] or [""]:
+            for token in _TOKEN.findall(text.casefold())[: max_tokens or self._fingerprint.max_tokens] or [""]:
                 digest = hashlib.blake2b(token.encode(), digest_size=8).digest()
                 vector[int.from_bytes(digest[:4], "big") % FAKE_DIMENSIONS] += 1.0 if digest[4] & 1 else -1.0
             if not vector.any():

@@ -23,12 +23,12 @@ class SlowEmbedder(FakeEmbedder):
         self.gate = threading.Event()
         self.calls: list[list[str]] = []
 
-    def embed(self, texts: Sequence[str]) -> Vectors:
+    def embed(self, texts: Sequence[str], max_tokens: int | None = None) -> Vectors:
         self.calls.append(list(texts))
         assert self.gate.wait(10)
         if any("poison" in text for text in texts):
             raise ValueError("poison")
-        return super().embed(texts)
+        return super().embed(texts, max_tokens)
 
 
 def queue_behind(
@@ -92,6 +92,20 @@ def test_batches_stay_small() -> None:
         for future in futures:
             future.result(10)
     assert [len(call) for call in inner.calls] == [1, 16, 2, 1]
+
+
+def test_texts_of_different_limits_are_not_computed_together() -> None:
+    inner = SlowEmbedder()
+    embedder = BatchingEmbedder(inner, 1)
+    with ThreadPoolExecutor(4) as pool:
+        futures = queue_behind(inner, embedder, pool, ["first", "a", "b"])
+        futures.append(pool.submit(embedder.embed, ["one two three"], 2))
+        while len(embedder._queue) < 3:
+            time.sleep(0.001)
+        inner.gate.set()
+        found = [future.result(10) for future in futures]
+    assert inner.calls == [["first"], ["a", "b"], ["one two three"]]
+    np.testing.assert_array_equal(found[-1], FakeEmbedder().embed(["one two"]))
 
 
 def test_a_text_that_fails_takes_no_other_down_and_no_slot() -> None:

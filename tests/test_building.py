@@ -257,9 +257,9 @@ Snapshot.open(Path({str(index_dir)!r}))
 class _SlowEmbedder(FakeEmbedder):
     """Takes its time, so that a kill lands anywhere."""
 
-    def embed(self, texts: Sequence[str]) -> Vectors:
+    def embed(self, texts: Sequence[str], max_tokens: int | None = None) -> Vectors:
         time.sleep(0.01)
-        return super().embed(texts)
+        return super().embed(texts, max_tokens)
 
 
 def _build_forever(source: str, index: str) -> None:

@@ -16,6 +16,8 @@ from indexer.embedding import (
     Precision,
     checked_model_dir,
     default_model_dir,
+    embed_documents,
+    embed_queries,
     load_embedder,
     load_tokenizer,
 )
@@ -74,6 +76,19 @@ def test_tokens_past_the_limit_are_cut_but_counted(real_embedder: Embedder) -> N
     first, second = real_embedder.embed([stem, stem + "postgres vacuum deadlock"])
     assert float(first @ second) == pytest.approx(1.0, abs=1e-4)
     assert real_embedder.count_tokens(["word " * 300, ""]) == [300, 0]
+
+
+def test_a_question_is_embedded_up_to_its_own_limit(real_embedder: Embedder) -> None:
+    stem = "the gateway restarted and " * 40
+    one, other = stem + "postgres vacuum deadlock", stem + "holiday calendar printing"
+    first, second = embed_queries(real_embedder, [one, other])
+    assert float(first @ second) == pytest.approx(1.0, abs=1e-4)
+    (cut,) = real_embedder.embed(["the gateway restarted and " * 31 + "the gateway"])  # 126, and two special
+    assert float(first @ cut) == pytest.approx(1.0, abs=1e-3)
+    whole = embed_documents(real_embedder, [one, other])
+    assert float(whole[0] @ whole[1]) < 0.999
+    shorter = real_embedder.embed([one, "the gateway restarted and"], 6)
+    assert float(shorter[0] @ shorter[1]) == pytest.approx(1.0, abs=1e-3)
 
 
 def test_the_tokenizer_neither_pads_nor_cuts_at_128() -> None:

@@ -44,6 +44,12 @@ def test_the_graph_is_the_model(kind: str, pooling: str, tmp_path: Path) -> None
     assert (fast.embed(TEXTS) * expected).sum(axis=1).min() > 0.99
     alone = np.concatenate([fast.embed([text]) for text in TEXTS])
     assert (alone * expected).sum(axis=1).min() > 0.99
+    start = " ".join(TEXTS[-1].split()[:12])
+    for embedder in (fast, reference):
+        one, other = embedder.embed([start, f"{start} and 500 more disks"], embedder.count_tokens([start])[0] + 2)
+        np.testing.assert_allclose(one, other, atol=1e-5)
+        one, other = embedder.embed([start, f"{start} and 500 more disks"])
+        assert abs(one - other).max() > 0.001
     assert (fast.fingerprint.dimensions, fast.fingerprint.max_tokens) == (48, 128)
     assert (reference.fingerprint.dimensions, reference.fingerprint.max_tokens) == (48, 128)
 

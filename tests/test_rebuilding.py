@@ -281,7 +281,7 @@ class _Crash(Exception):
 
 def test_a_crash_while_embedding_keeps_what_was_parsed(small_world: Path, index_dir: Path, parsed: list[str]) -> None:
     class Crashing(FakeEmbedder):
-        def embed(self, texts: object) -> Vectors:
+        def embed(self, texts: object, max_tokens: object = None) -> Vectors:
             raise _Crash
 
     with pytest.raises(_Crash):

@@ -20,9 +20,9 @@ class Counting(FakeEmbedder):
         super().__init__()
         self.asked: list[list[str]] = []
 
-    def embed(self, texts: Sequence[str]) -> Vectors:
+    def embed(self, texts: Sequence[str], max_tokens: int | None = None) -> Vectors:
         self.asked.append(list(texts))
-        return super().embed(texts)
+        return super().embed(texts, max_tokens)
 
 
 def test_only_what_is_not_known_is_embedded_and_the_order_is_kept() -> None:
@@ -35,6 +35,13 @@ def test_only_what_is_not_known_is_embedded_and_the_order_is_kept() -> None:
     assert np.array_equal(vectors, FakeEmbedder().embed(texts))
     assert np.array_equal(embedder.embed(texts), vectors)
     assert len(inner.asked) == 2
+
+
+def test_a_text_cut_elsewhere_is_another_text() -> None:
+    embedder = RecentVectors(FakeEmbedder())
+    whole, cut = embedder.embed(["token expired"]), embedder.embed(["token expired"], 1)
+    assert np.array_equal(cut, FakeEmbedder().embed(["token"]))
+    assert np.array_equal(embedder.embed(["token expired"]), whole)
 
 
 def test_the_least_recently_used_is_dropped_first() -> None:
@@ -59,7 +66,7 @@ def test_an_error_is_not_remembered() -> None:
     inner = Counting()
     embedder = RecentVectors(inner)
 
-    def fail(texts: Sequence[str]) -> Vectors:
+    def fail(texts: Sequence[str], max_tokens: int | None) -> Vectors:
         raise RuntimeError("out of memory")
 
     with pytest.MonkeyPatch.context() as patch:

@@ -118,7 +118,7 @@ class StandInEmbedder:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return count_with(self._counter, texts)
 
-    def embed(self, texts: Sequence[str]) -> Vectors:
+    def embed(self, texts: Sequence[str], max_tokens: int | None = None) -> Vectors:
         seeds = [zlib.crc32(text.encode()) for text in texts]
         subjects = self._subjects[np.array(seeds, np.int64) % _SUBJECTS]
         return around(subjects, np.random.default_rng(seeds[0] if seeds else 0))
