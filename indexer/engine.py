@@ -14,11 +14,13 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.audience import Audience
 from indexer.dense import Mask, Selection
 from indexer.embedding import Vectors
 from indexer.geometry import transform
 from indexer.scope import Scope
 from indexer.snapshot import Snapshot
+from indexer.words import WordIndex
 
 Rows = NDArray[np.int64]
 Scores = NDArray[np.float32]
@@ -114,7 +116,10 @@ class Evidence:
         trust: 0 to 1, how far the history as a whole is to be believed; 0 without one.
         self_similarity: how much alike the corpus' articles are among themselves, as a cosine.
         cosines: chunk by chunk, of every candidate.
-        terms: those words of the question that any article holds, analysed and put right, with what each counts.
+        terms: those words of the question that an article of these audiences holds, analysed and put right, with what
+            each counts.
+        rarities: how telling each signature of the question is among the articles of these audiences: 1 where one has
+            it, towards 0 where all do; only those that one has.
         signature_count: how many exact signatures the question has.
     """
 
@@ -126,7 +131,21 @@ class Evidence:
     self_similarity: float
     cosines: ChunkCosines
     terms: dict[str, float]
+    rarities: dict[str, float]
     signature_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Audience:
+    """What callers of certain audiences may know of the corpus, whatever products they ask about.
+
+    Attributes:
+        mask: which articles those audiences open; shape (articles,).
+        words: which words these hold, and how rare each is among them.
+    """
+
+    mask: Mask
+    words: WordIndex
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +156,7 @@ class _View:
     articles: Selection
     mask: Mask
     sample: Mask
+    audience: _Audience
 
 
 class RetrievalEngine:
@@ -149,14 +169,15 @@ class RetrievalEngine:
         self._chunk_count = np.array([card.chunk_count for card in snapshot.store.cards], np.int64)
         self._inverse: Vectors = np.linalg.inv(snapshot.geometry.astype(np.float64)).astype(np.float32)
         self._paths = {card.path: card.row for card in snapshot.store.cards}
+        self._audience = lru_cache(maxsize=4)(self._make_audience)
         self._view = lru_cache(maxsize=256)(self._make_view)
 
     def search(self, query: Query) -> Evidence:
         """Evidence about every article of the scope that any search, or a similar resolved ticket, proposes."""
         snapshot, view = self.snapshot, self._view(query.scope)
         vector = transform(query.vector[None, :], snapshot.geometry)[0]
-        weights = snapshot.words.query_weights(query.text)
-        words, held = snapshot.words.scores(weights)
+        weights = view.audience.words.query_weights(query.text)
+        words, held = view.audience.words.scores(weights)
         tickets = snapshot.history.evidence(vector, weights, query.as_of) if snapshot.history else None
         signatures = self._signatures(query.signatures, view.mask)
         hidden = [self._paths[path] for path in query.excluded if path in self._paths]
@@ -188,18 +209,13 @@ class RetrievalEngine:
             self_similarity=snapshot.self_similarity,
             cosines=cosines,
             terms=weights,
+            rarities=self._rarities(query.signatures, view.audience.mask),
             signature_count=len(query.signatures),
         )
 
     def visible(self, scope: Scope) -> Mask:
         """Which article rows the scope admits: shape (articles,)."""
         return self._view(scope).mask
-
-    def rarity(self, signature: str) -> float:
-        """How telling a signature is: 1 where one article has it, towards 0 where all do; 0 if none has it."""
-        held = len(self.snapshot.signatures.get(signature, ()))
-        count = max(2, len(self.snapshot.store.cards))
-        return float(np.log(count / held) / np.log(count)) if held else 0.0
 
     def _propose(self, view: _View, vector: Vectors, measures: Sequence[Scores], limit: int) -> Mask:
         """Which articles of the view the vector searches find, or one of `measures` (of all articles) puts first."""
@@ -246,6 +262,15 @@ class RetrievalEngine:
                     found.setdefault(row, []).append(signature)
         return {row: tuple(names) for row, names in found.items()}
 
+    def _rarities(self, wanted: frozenset[str], mask: Mask) -> dict[str, float]:
+        count = max(2, int(mask.sum()))
+        held = {name: int(mask[list(self.snapshot.signatures.get(name, ()))].sum()) for name in sorted(wanted)}
+        return {name: float(np.log(count / holders) / np.log(count)) for name, holders in held.items() if holders}
+
+    def _make_audience(self, audiences: frozenset[Audience]) -> _Audience:
+        mask = np.array([card.audience in audiences for card in self.snapshot.store.cards], np.bool_)
+        return _Audience(mask, self.snapshot.words.within(mask))
+
     def _make_view(self, scope: Scope) -> _View:
         cards = self.snapshot.store.cards
         mask = np.fromiter((scope.admits(card.audience, card.product_set) for card in cards), np.bool_, len(cards))
@@ -253,7 +278,8 @@ class RetrievalEngine:
         sample = np.zeros(len(cards), np.bool_)
         # A stride over path order: the same articles every time, from all parts of the corpus.
         sample[rows[np.linspace(0, len(rows) - 1, min(len(rows), BACKGROUND_ARTICLES)).astype(np.int64)]] = True
-        return _View(Selection(mask[self._article_of]), Selection(mask), mask, sample)
+        chunks, articles = Selection(mask[self._article_of]), Selection(mask)
+        return _View(chunks, articles, mask, sample, self._audience(scope.audiences))
 
 
 def _mean_of_best(values: Scores, starts: Rows, counts: Rows) -> Scores:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import count
@@ -125,17 +126,21 @@ def build_words(folder: Path, articles: Iterable[ArticleText]) -> None:
 
 
 class WordIndex:
-    """Reads what `build_words` wrote. Thread-safe."""
+    """Reads what `build_words` wrote. Thread-safe.
+
+    `within` gives the same for a part of the articles, such as the public ones.
+    """
 
     def __init__(self, folder: Path, article_count: int) -> None:
         terms = (folder / "vocabulary.txt").read_text(encoding="utf-8").split("\n")
         self._vocabulary = {term: number for number, term in enumerate(terms) if term}
-        self._starts: NDArray[np.uint64] = np.fromfile(folder / "starts.bin", "<u8")
+        self._starts: NDArray[np.int64] = np.fromfile(folder / "starts.bin", "<u8").astype(np.int64)
         empty = not self._vocabulary
         # As plain arrays over the mapped files: slicing a memmap itself costs several times as much.
         self._rows = np.empty(0, "<u4") if empty else np.asarray(np.memmap(folder / "rows.bin", "<u4", "r"))
         self._values = np.empty(0, "<f4") if empty else np.asarray(np.memmap(folder / "values.bin", "<f4", "r"))
-        self._count = article_count
+        self._size = self._known = article_count
+        self._holders: NDArray[np.int64] = self._starts[1:] - self._starts[:-1]
         lines = (folder / "spellings.txt").read_text(encoding="utf-8").split("\n")
         self._spellings = dict(line.split(" ") for line in lines if line)
         self._by_start: dict[tuple[str, int], list[str]] = {}
@@ -143,18 +148,31 @@ class WordIndex:
             self._by_start.setdefault((word[0], len(word)), []).append(word)
         self.corrected = lru_cache(maxsize=4096)(self._corrected)
 
+    def within(self, mask: NDArray[np.bool_]) -> WordIndex:
+        """The index as if only the articles of `mask` were in it: which words there are, how rare each is, and what a
+        misspelt one is put right to. So nothing that it says tells of the others. Rows stay as they are.
+
+        Args:
+            mask: shape (articles,).
+        """
+        part = copy(self)
+        part._known = int(mask.sum())
+        if part._known < self._size and self._vocabulary:
+            part._holders = np.add.reduceat(mask[self._rows], self._starts[:-1], dtype=np.int64)
+        part.corrected = lru_cache(maxsize=4096)(part._corrected)
+        return part
+
     def idf(self, term: str) -> float:
         """Inverse document frequency over articles: ln(1 + (N - n + 0.5) / (n + 0.5)); at its largest for new words."""
-        number = self._vocabulary.get(term)
-        n = 0 if number is None else int(self._starts[number + 1] - self._starts[number])
-        return math.log(1 + (self._count - n + 0.5) / (n + 0.5))
+        n = self._holders_of(term)
+        return math.log(1 + (self._known - n + 0.5) / (n + 0.5))
 
     def scores(self, weights: dict[str, float]) -> tuple[Scores, Scores]:
         """For the question's term `weights`, of every article: its BM25F, and the weight of the terms that it holds at
-        all, however often; both of shape (articles,).
+        all, however often; both of shape (articles,), and of all articles.
         """
-        total: Scores = np.zeros(self._count, np.float32)
-        held: Scores = np.zeros(self._count, np.float32)
+        total: Scores = np.zeros(self._size, np.float32)
+        held: Scores = np.zeros(self._size, np.float32)
         for term, weight in weights.items():
             rows, values = self._postings(term)
             total[rows] += np.float32(weight) * values
@@ -169,13 +187,16 @@ class WordIndex:
         for word, term in list(strange.items())[:_MAX_CORRECTED]:
             if better := self.corrected(word):
                 counts[better] += counts[term]
-        return {
-            term: (1 + math.log(times)) * self.idf(term) for term, times in counts.items() if term in self._vocabulary
-        }
+        return {term: (1 + math.log(times)) * self.idf(term) for term, times in counts.items() if self.knows(term)}
 
     def knows(self, term: str) -> bool:
         """Whether any article holds the analysed `term`."""
-        return term in self._vocabulary
+        return self._holders_of(term) > 0
+
+    def _holders_of(self, term: str) -> int:
+        """How many articles hold the analysed `term`."""
+        number = self._vocabulary.get(term)
+        return 0 if number is None else int(self._holders[number])
 
     def _postings(self, term: str) -> tuple[NDArray[np.uint32], Scores]:
         number = self._vocabulary[term]
@@ -196,6 +217,7 @@ class WordIndex:
             known
             for length in range(len(word) - edits, len(word) + edits + 1)
             for known in self._by_start.get((word[0], length), ())
+            if self.knows(self._spellings[known])
         ]
         found = process.extractOne(word, near, scorer=DamerauLevenshtein.distance, score_cutoff=edits)
         return self._spellings[found[0]] if found else None

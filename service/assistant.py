@@ -170,7 +170,7 @@ class Assistant:
         evidence = live.engine.search(query)
         # Whether a question to the asker would help is told from the first few, however few are wanted.
         limit = max(question.limit, MOST_OPTIONS)
-        return views, evidence, rank_articles(evidence, live.weights, live.engine.rarity, limit)
+        return views, evidence, rank_articles(evidence, live.weights, limit)
 
 
 def _suggest(live: _Live, item: Ranked, evidence: Evidence) -> Suggestion:

@@ -117,6 +117,6 @@ def _try_factors(
     gains = 1.0 / np.log2(np.arange(2, 2 + _DEPTH))
     found: list[float] = []
     for factor in _FACTORS:
-        ranked = rank_articles(replace(evidence, trust=evidence.trust * factor), Weights(), engine.rarity, _DEPTH)
+        ranked = rank_articles(replace(evidence, trust=evidence.trust * factor), Weights(), _DEPTH)
         found.append(sum(float(gains[place]) for place, item in enumerate(ranked) if item.row in right))
     return np.array(found, np.float64) / float(gains[: len(right)].sum())

@@ -9,7 +9,6 @@ weights mean the same on every corpus and for every question. Weights are round 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import numpy as np
@@ -60,13 +59,10 @@ class Ranked:
     position: int
 
 
-def rank_articles(
-    evidence: Evidence, weights: Weights, rarity: Callable[[str], float], limit: int | None = None
-) -> list[Ranked]:
+def rank_articles(evidence: Evidence, weights: Weights, limit: int | None = None) -> list[Ranked]:
     """Best first; ties keep path order, so a ranking is reproducible. Pure.
 
     Args:
-        rarity: how telling a signature is, 0 to 1.
         limit: how many to return at most; None for all.
     """
     found, usual = evidence.candidates, evidence.background
@@ -81,7 +77,7 @@ def rank_articles(
         "gist": gist,
         "opening": opening,
         "words": words,
-        "signature": weights.signature * _signature_scores(evidence, rarity),
+        "signature": weights.signature * _signature_scores(evidence),
     }
     if evidence.trust:
         parts["tickets"] = np.float32(evidence.trust) * (
@@ -115,8 +111,10 @@ def standardise(values: Scores, background: Scores) -> Scores:
     return np.where(spread < 1e-6, np.float32(0.0), standing)
 
 
-def _signature_scores(evidence: Evidence, rarity: Callable[[str], float]) -> Scores:
+def _signature_scores(evidence: Evidence) -> Scores:
     scores = np.zeros(len(evidence.candidates.rows), np.float32)
     for row, names in evidence.signatures.items():
-        scores[np.searchsorted(evidence.candidates.rows, row)] = min(_MAX_SIGNATURE, sum(map(rarity, names)))
+        scores[np.searchsorted(evidence.candidates.rows, row)] = min(
+            _MAX_SIGNATURE, sum(evidence.rarities[name] for name in names)
+        )
     return scores

@@ -31,6 +31,7 @@ def _evidence(candidates: Signals, **changes: object) -> Evidence:
         self_similarity=0.4,
         cosines=ChunkCosines(candidates.rows, np.arange(len(candidates.rows) + 1), candidates.passages),
         terms={"token": 3.0, "expir": 1.0},
+        rarities={"code: a": 0.6},
         signature_count=0,
     )
     return replace(evidence, **changes)  # type: ignore[arg-type]
@@ -80,19 +81,19 @@ def test_tickets_are_used_once_they_are_believed() -> None:
 
 def test_ranking_adds_named_parts_and_keeps_path_order_on_ties() -> None:
     found = _signals(3, passages=[0.5, 1.0, 0.5], words=[0.5, 0.5, 0.5])
-    ranked = rank_articles(_evidence(found, signatures={2: ("code: a",)}), Weights(), lambda name: 0.6)
+    ranked = rank_articles(_evidence(found, signatures={2: ("code: a",)}), Weights())
     assert [item.row for item in ranked] == [1, 2, 0]
     assert ranked[1].parts["signature"] == pytest.approx(0.6)
     for item in ranked:
         assert item.score == pytest.approx(sum(item.parts.values()), abs=1e-5)
-    ties = rank_articles(_evidence(_signals(3)), Weights(), lambda name: 0.0)
+    ties = rank_articles(_evidence(_signals(3)), Weights())
     assert [item.row for item in ties] == [0, 1, 2]
 
 
 def test_tickets_count_by_trust() -> None:
     found = _signals(2, votes=[0.0, 1.0])
     usual = replace(_evidence(found).background, votes=np.array([0, 1, 0, 1], np.float32))
-    ranked = rank_articles(_evidence(found, trust=0.5, background=usual), Weights(), lambda name: 0.0)
+    ranked = rank_articles(_evidence(found, trust=0.5, background=usual), Weights())
     assert ranked[0].row == 1
     assert ranked[0].parts["tickets"] == pytest.approx(0.5 * 1.0)
 

@@ -37,8 +37,19 @@ def test_an_exact_signature_is_named_with_its_article(engine: RetrievalEngine) -
     (row,) = evidence.signatures
     assert engine.snapshot.store.cards[row].path == "db/listener.md"
     assert evidence.signatures[row] == ("error code: ora-12154",)
-    assert engine.rarity("error code: ora-12154") == pytest.approx(1.0)
-    assert engine.rarity("error code: ora-99999") == 0.0
+    assert evidence.rarities == pytest.approx({"error code: ora-12154": 1.0})
+    assert engine.search(_query("we see ORA-99999")).rarities == {}
+
+
+def test_how_telling_a_signature_is_does_not_tell_of_articles_out_of_sight(small_world: Path, index_dir: Path) -> None:
+    write_article(small_world, "runbooks/db.md", "The alert shows ORA-12154 or ORA-00942.\n", audience="internal")
+    build(small_world, index_dir)
+    engine = RetrievalEngine(Snapshot.open(index_dir))
+    everything = engine.search(_query("ORA-12154 ORA-00942")).rarities
+    assert everything["error code: ora-12154"] < everything["error code: ora-00942"] == pytest.approx(1.0)
+    assert engine.search(_query("ORA-12154 ORA-00942", PUBLIC)).rarities == pytest.approx(
+        {"error code: ora-12154": 1.0}
+    )
 
 
 def test_signals_are_of_every_candidate_and_agree_with_the_vectors(engine: RetrievalEngine) -> None:

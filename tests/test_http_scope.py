@@ -12,7 +12,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.routing import Mount, Route
 
-from tests.conftest import build
+from indexer.analysis import surface_words
+from indexer.embedding import QUERY_MAX_TOKENS
+from indexer.scope import INTERNAL, PUBLIC
+from indexer.snapshot import Snapshot
+from service.answers import Question
+from service.assistant import Assistant
+from tests.conftest import FakeEmbedder, build
 from tests.http_world import SECRETS, UNCOVERED, World, make_world
 
 NAMES = (
@@ -159,6 +165,25 @@ def test_counts_and_lists_are_those_of_an_index_without_internal_articles(world:
             one, other = (c.post("/v1/search", json={"text": symptom, "limit": 50}).json() for c in (full, bare))
             found, expected = ({s["path"] for s in answer["suggestions"]} for answer in (one, other))
             assert found == expected, symptom
+
+
+def test_no_score_tells_which_words_internal_articles_hold(world: World, bare_world: World) -> None:
+    """Beyond what is embedded, a word counts by how rare it is; asked one by one, that would spell a runbook out."""
+    assistant = Assistant(world.index, FakeEmbedder())
+    filler = "request token bounce record " * QUERY_MAX_TOKENS
+
+    def asked(word: str) -> dict[str, Any]:
+        answer = assistant.answer(Question(f"{filler} {word}"), PUBLIC).as_dict()
+        return {name: value for name, value in answer.items() if name != "took_ms"}
+
+    texts = {card.path: (world.source / card.path).read_text() for card in assistant.articles(INTERNAL)}
+    public = Snapshot.open(bare_world.index).words
+    hidden = {word for text in texts.values() for word in surface_words(text) if not public.query_weights(word)}
+    assert {"quokka", "xylophone", "nightjar"} <= hidden
+    nothing = asked("bodacious")
+    for word in sorted(hidden):
+        assert asked(word) == nothing, word
+    assert asked("bouncd") != nothing, "a word that public articles hold does count, put right"
 
 
 def test_internal_callers_do_see_them(world: World) -> None:

@@ -66,6 +66,23 @@ def test_scores_stay_below_the_most(words: WordIndex) -> None:
     assert weights[token] == pytest.approx((1 + math.log(2)) * words.idf(token))
 
 
+def test_a_part_knows_nothing_of_the_rest(words: WordIndex, tmp_path: Path) -> None:
+    part = words.within(np.array([True, False, True]))
+    build_words(tmp_path / "alone", [ARTICLES[0], ARTICLES[2]])
+    alone = WordIndex(tmp_path / "alone", 2)
+    for text in ("token token gateway listener mail bounces", "listner ORA-12154 gatway tokens", "databases unheard"):
+        assert part.query_weights(text) == alone.query_weights(text), text
+    for word in ("listner", "gatway", "bounses", "databese"):
+        assert part.corrected(word) == alone.corrected(word), word
+    assert words.corrected("listner") is not None
+    (token,), (listener,) = analyze("token"), analyze("listener")
+    assert part.idf(token) == alone.idf(token) != words.idf(token)
+    assert (part.knows(token), part.knows(listener), words.knows(listener)) == (True, False, True)
+    assert part.scores({token: 1.0})[1].tolist() == [1.0, 1.0, 0.0], "rows stay as they are"
+    assert words.within(np.zeros(3, np.bool_)).query_weights("token listener") == {}
+    assert words.within(np.ones(3, np.bool_)).query_weights("token") == words.query_weights("token")
+
+
 def test_misspelt_words_are_put_right_and_digits_never(words: WordIndex) -> None:
     assert _ranked(words, "listner")[0] == 1
     assert _ranked(words, "gatway")[0] == 0
