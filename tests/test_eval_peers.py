@@ -59,6 +59,8 @@ def test_every_peer_has_a_script_and_pins_everything(name: str) -> None:
 def test_articles_by_their_best_chunk() -> None:
     found = best_per_article([("a", 0.9), ("b", 0.8), ("a", 0.7), ("c", 0.1)], 2)
     assert (found.ranked, found.confidence) == ([("a", 0.9), ("b", 0.8)], 0.9)
+    found = best_per_article([("a", 0.9), ("b", 0.8), ("a", 0.7), ("c", 0.1)], 2, frozenset({"a"}))
+    assert (found.ranked, found.confidence) == ([("b", 0.8), ("c", 0.1)], 0.8)
     assert best_per_article([], 2).confidence == 0.0
     assert question_text("", "only text") == "only text"
 
@@ -95,7 +97,12 @@ def _result(data: Dataset, right: set[str], took_ms: float) -> dict[str, Any]:
         }
         for ticket in data.tickets
     ]
-    serve = {"answers": answers, "cold_start_s": took_ms, "peak_rss_mb": 100.0}
+    left_out = [
+        {"id": ticket.query_id, "confidence": 0.1 if ticket.query_id in right else 0.9}
+        for ticket in data.tickets
+        if ticket.answerable
+    ]
+    serve = {"answers": answers, "left_out": left_out, "cold_start_s": took_ms, "peak_rss_mb": 100.0}
     return {"build": {"index_s": 2.0, "index_cpu_s": 3.0}, "serve": serve}
 
 
@@ -115,13 +122,20 @@ def test_figures_and_reports(data: Dataset, tmp_path: Path) -> None:
     assert plain.auroc.value == 1.0
     assert plain.auroc_behind is not None
     assert plain.auroc_behind.interval.value == 0.0
+    assert ours.left_out is not None
+    assert ours.left_out.value == 1.0
+    assert plain.left_out is not None
+    assert plain.left_out.value == pytest.approx(2 / 3), "sure of one less without its article, as sure of two"
+    assert plain.left_out_behind is not None
+    assert plain.left_out_behind.interval.value == pytest.approx(1 / 3)
     markdown, report = write_reports(data, run, standings, tmp_path / "out")
     text = markdown.read_text()
     assert "25.0 ms (×2.5)" in text
     assert "load average before the run 0.2" in text
-    rows = [line for line in text.splitlines() if line.startswith("| FAISS")]
-    assert "1.000 (0.158 to 1.000) | +0.000 (+0.000 to +0.000)" in rows[0], "AUROC and its difference with intervals"
-    assert f"({version_of('faiss')})" in rows[0]
+    ranked, sure, _ = [line for line in text.splitlines() if line.startswith("| FAISS")]
+    assert "+0.667" in ranked
+    assert "1.000 (0.158 to 1.000) | +0.000 (+0.000 to +0.000) | 0.667" in sure, "with their intervals"
+    assert f"({version_of('faiss')})" in ranked
     written = json.loads(report.read_text())
     assert written["systems"]["faiss"]["quality"]["Success@1"]["value"] == pytest.approx(1 / 3)
     assert (written["answerable"], written["unanswerable"], written["chunks"]) == (3, 2, 9)
@@ -150,6 +164,8 @@ def test_ours_runs_in_the_harness(data: Dataset, tmp_path: Path) -> None:
     assert 0 < ours.p50_ms <= ours.p95_ms
     assert 0 < ours.cold_start_s < 60
     assert ours.peak_rss_mb > 50
+    assert ours.left_out is not None
+    assert ours.left_out.value > 0.5
     assert steps == [(f"ours: {what}", done, 1) for what in ("indexing", "asking") for done in (0, 1)]
 
 

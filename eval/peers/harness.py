@@ -46,18 +46,19 @@ class Peer(Protocol):
     def load(self, folder: Path) -> None:
         """Open the index that `build` left."""
 
-    def search(self, title: str, text: str, limit: int) -> Found:
-        """Answer one question."""
+    def search(self, title: str, text: str, limit: int, without: frozenset[str] = frozenset()) -> Found:
+        """Answer one question, as if the articles `without` were not there."""
 
     def replace(self, job: dict[str, Any], folder: Path, article: str, texts: list[str]) -> None:
         """Index `texts` as the article's chunks in place of its former ones, and leave the index in `folder`."""
 
 
-def best_per_article(chunks: Iterable[tuple[str, float]], limit: int) -> Found:
-    """Articles by their best chunk; `chunks` are (article, score), best first."""
+def best_per_article(chunks: Iterable[tuple[str, float]], limit: int, without: frozenset[str] = frozenset()) -> Found:
+    """Articles by their best chunk, those `without` left out; `chunks` are (article, score), best first."""
     best: dict[str, float] = {}
     for article, score in chunks:
-        best.setdefault(article, float(score))
+        if article not in without:
+            best.setdefault(article, float(score))
     ranked = list(best.items())[:limit]
     return Found(ranked, ranked[0][1] if ranked else 0.0)
 
@@ -89,7 +90,10 @@ def build(peer: Peer, job: dict[str, Any], folder: Path, spawned_at: float) -> d
 
 
 def serve(peer: Peer, job: dict[str, Any], folder: Path, spawned_at: float) -> dict[str, Any]:
-    """Time the first answer from the start of the process, then every answer by itself; processor time beside it."""
+    """Time the first answer from the start of the process, then every answer by itself; processor time beside it.
+
+    Then each question of the job's `left_out` is asked without the articles that it names, untimed.
+    """
     queries, limit = job["queries"], job["limit"]
     peer.prepare(job)
     peer.load(folder)
@@ -103,7 +107,12 @@ def serve(peer: Peer, job: dict[str, Any], folder: Path, spawned_at: float) -> d
         ranked = [[article, score] for article, score in found.ranked]
         answer = {"id": query["id"], "ranked": ranked, "confidence": found.confidence}
         answers.append({**answer, "took_ms": took_ms, "cpu_ms": cpu_ms})
-    return {"cold_start_s": cold_start_s, "cold_start_cpu_s": cold_start_cpu_s, "answers": answers}
+    left_out = []
+    for query in job.get("left_out", ()):
+        found = peer.search(query["title"], query["text"], limit, frozenset(query["without"]))
+        left_out.append({"id": query["id"], "confidence": found.confidence})
+    times = {"cold_start_s": cold_start_s, "cold_start_cpu_s": cold_start_cpu_s}
+    return {**times, "answers": answers, "left_out": left_out}
 
 
 def edit(peer: Peer, job: dict[str, Any], folder: Path, spawned_at: float) -> dict[str, Any]:

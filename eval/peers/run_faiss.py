@@ -36,10 +36,11 @@ class PlainFaiss:
         self._index = self._faiss.read_index(str(folder / "index.faiss"))
         self._articles = json.loads((folder / "articles.json").read_text())
 
-    def search(self, title: str, text: str, limit: int) -> Found:
+    def search(self, title: str, text: str, limit: int, without: frozenset[str] = frozenset()) -> Found:
         vector = self._embed([question_text(title, text)])
         scores, rows = self._index.search(vector, min(CHUNK_DEPTH, len(self._articles)))
-        return best_per_article(((self._articles[row], score) for row, score in zip(rows[0], scores[0])), limit)  # noqa: B905
+        chunks = ((self._articles[row], score) for row, score in zip(rows[0], scores[0]))  # noqa: B905
+        return best_per_article(chunks, limit, without)
 
     def replace(self, job: dict[str, Any], folder: Path, article: str, texts: list[str]) -> None:
         kept = [row for row, name in enumerate(self._articles) if name != article]

@@ -74,14 +74,14 @@ class Haystack:
         embedder.warm_up()
         return embedder
 
-    def search(self, title: str, text: str, limit: int) -> Found:
+    def search(self, title: str, text: str, limit: int, without: frozenset[str] = frozenset()) -> Found:
         question = question_text(title, text)
         asked = {"embedder": {"text": question}, "words": {"query": question}}
         found = self._pipeline.run(asked, include_outputs_from={"dense"})
         chunks = ((document.meta["article"], document.score) for document in found["joiner"]["documents"])
-        near = [document.score for document in found["dense"]["documents"][:1]]
+        near = [document.score for document in found["dense"]["documents"] if document.meta["article"] not in without]
         # The fused score says how far two rankings agree; how sure to be, the nearest chunk's cosine says.
-        return Found(best_per_article(chunks, limit).ranked, max(near, default=0.0))
+        return Found(best_per_article(chunks, limit, without).ranked, max(near, default=0.0))
 
 
 if __name__ == "__main__":

@@ -35,13 +35,15 @@ class LanceDB:
     def load(self, folder: Path) -> None:
         self._table = self._lancedb.connect(str(folder)).open_table("chunks")
 
-    def search(self, title: str, text: str, limit: int) -> Found:
+    def search(self, title: str, text: str, limit: int, without: frozenset[str] = frozenset()) -> Found:
         question = question_text(title, text)
         search = self._table.search(query_type="hybrid").vector(self._embed([question])[0]).text(question)
         rows = search.distance_type("cosine").rerank(self._reranker).limit(CHUNK_DEPTH).to_list()
-        found = best_per_article(((row["article"], row["_relevance_score"]) for row in rows), limit)
+        found = best_per_article(((row["article"], row["_relevance_score"]) for row in rows), limit, without)
         # The fused score says how far two rankings agree; how sure to be, the nearest chunk's cosine says.
-        near = [1 - row["_distance"] for row in rows if row.get("_distance") is not None]
+        near = [
+            1 - row["_distance"] for row in rows if row.get("_distance") is not None and row["article"] not in without
+        ]
         return Found(found.ranked, max(near, default=0.0))
 
     def replace(self, job: dict[str, Any], folder: Path, article: str, texts: list[str]) -> None:

@@ -34,11 +34,11 @@ class Ours:
 
         self._assistant = Assistant(folder, self._embedder)
 
-    def search(self, title: str, text: str, limit: int) -> Found:
+    def search(self, title: str, text: str, limit: int, without: frozenset[str] = frozenset()) -> Found:
         from indexer.scope import INTERNAL
         from service.answers import Question
 
-        answer = self._assistant.answer(Question(text, title, limit), INTERNAL)
+        answer = self._assistant.answer(Question(text, title, limit), INTERNAL, without)
         return Found([(found.path, found.score) for found in answer.suggestions], answer.confidence)
 
     def replace(self, job: dict[str, Any], folder: Path, article: str, texts: list[str]) -> None:

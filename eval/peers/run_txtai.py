@@ -35,9 +35,9 @@ class Txtai:
         )
         self._embeddings.save(str(folder))
 
-    def search(self, title: str, text: str, limit: int) -> Found:
+    def search(self, title: str, text: str, limit: int, without: frozenset[str] = frozenset()) -> Found:
         found = self._embeddings.search(question_text(title, text), CHUNK_DEPTH)
-        return best_per_article(((row["id"].rsplit("\n", 1)[0], row["score"]) for row in found), limit)
+        return best_per_article(((row["id"].rsplit("\n", 1)[0], row["score"]) for row in found), limit, without)
 
 
 if __name__ == "__main__":

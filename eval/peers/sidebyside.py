@@ -76,6 +76,11 @@ def run_side_by_side(
     load_before = os.getloadavg()[0]
     chunks = list(article_chunks(dataset.articles_dir))
     queries = [{"id": ticket.query_id, "title": ticket.title, "text": ticket.text} for ticket in dataset.tickets]
+    left_out = [
+        {**query, "without": sorted(ticket.relevant)}
+        for query, ticket in zip(queries, dataset.tickets, strict=True)
+        if ticket.answerable
+    ]
     results: dict[str, dict[str, Any]] = {}
     for name in names:
         folder = (work_dir / name).resolve()
@@ -86,6 +91,7 @@ def run_side_by_side(
             "articles_dir": str(dataset.articles_dir.resolve()),
             "chunks": chunks,
             "queries": queries,
+            "left_out": left_out,
             "limit": LIMIT,
         }
         (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 SHOWN = ("Success@1", "Success@3", "Success@5", "nDCG@10")
 
+_Sure = tuple[list[float], list[float]]
+"""How sure a system is of the tickets that have an article, and of those that have none."""
+
 _HERE = Path(__file__).parent
 
 _SPEED = (
@@ -47,6 +50,8 @@ class Standing:
         ndcg_behind: nDCG@10 of ours minus this system's, ticket by ticket; None for ours.
         auroc: answerable against unanswerable by how sure the system is (docs/evaluation.md says of what).
         auroc_behind: that of ours minus this system's, the same tickets drawn for both; None for ours.
+        left_out: AUROC of answerable tickets against the same ones asked without their labelled articles.
+        left_out_behind: that of ours minus this system's, paired likewise; None for ours.
         index_s: from articles (ours) or finished chunks (peers) to a saved index, model loaded before.
         index_cpu_s: processor time of the same, all threads.
         cpu_ms: median processor time of one question, all threads.
@@ -60,6 +65,8 @@ class Standing:
     ndcg_behind: Delta | None
     auroc: Interval | None
     auroc_behind: Delta | None
+    left_out: Interval | None
+    left_out_behind: Delta | None
     articles_per_s: float
     index_s: float
     index_cpu_s: float
@@ -77,6 +84,8 @@ class Standing:
             "ndcg_behind": self.ndcg_behind and self.ndcg_behind.as_dict(),
             "auroc": self.auroc and self.auroc.as_dict(),
             "auroc_behind": self.auroc_behind and self.auroc_behind.as_dict(),
+            "left_out": self.left_out and self.left_out.as_dict(),
+            "left_out_behind": self.left_out_behind and self.left_out_behind.as_dict(),
             "articles_per_s": self.articles_per_s,
             **{name: getattr(self, name) for name, *_ in _SPEED},
         }
@@ -89,7 +98,8 @@ def summarise_standings(dataset: Dataset, run: SideBySide) -> list[Standing]:
     labels = {ticket.query_id: ticket.labels for ticket in dataset.tickets if ticket.answerable}
     standings: list[Standing] = []
     ours: list[float] = []
-    ours_sure: tuple[list[float], list[float]] = ([], [])
+    ours_sure: _Sure = ([], [])
+    ours_left: _Sure = ([], [])
     for name, result in run.results.items():
         build, serve = result["build"], result["serve"]
         answers = serve["answers"]
@@ -102,7 +112,9 @@ def summarise_standings(dataset: Dataset, run: SideBySide) -> list[Standing]:
             [answer["confidence"] for answer in answers if answer["id"] in labels],
             [answer["confidence"] for answer in answers if answer["id"] not in labels],
         )
-        ours_sure = sure if name == OURS else ours_sure
+        left = (sure[0], [answer["confidence"] for answer in serve["left_out"]])
+        if name == OURS:
+            ours_sure, ours_left = sure, left
         p50, p95 = np.percentile([answer["took_ms"] for answer in answers], [50, 95])
         standings.append(
             Standing(
@@ -112,6 +124,8 @@ def summarise_standings(dataset: Dataset, run: SideBySide) -> list[Standing]:
                 ndcg_behind=paired_delta(ndcg, ours) if name != OURS and ours else None,
                 auroc=auroc_interval(*sure),
                 auroc_behind=auroc_delta(sure, ours_sure) if name != OURS and ours else None,
+                left_out=auroc_interval(*left, paired=True),
+                left_out_behind=auroc_delta(left, ours_left, paired=True) if name != OURS and ours else None,
                 articles_per_s=run.articles / build["index_s"],
                 index_s=build["index_s"],
                 index_cpu_s=build["index_cpu_s"],
@@ -138,7 +152,8 @@ def markdown_report(dataset: Dataset, run: SideBySide, standings: Sequence[Stand
     """Quality and speed of all systems as two Markdown tables, each speed of a peer also as a multiple of ours."""
     first = standings[0]
     answerable = sum(ticket.answerable for ticket in dataset.tickets)
-    quality = ["system", *SHOWN, "ours minus it, nDCG@10", "AUROC", "ours minus it, AUROC"]
+    ranking = ["system", *SHOWN, "ours minus it, nDCG@10"]
+    sureness = ["system", "AUROC", "ours minus it", "AUROC, leave-article-out", "ours minus it"]
     speed = ["system", *(heading for _, heading, _, _ in _SPEED)]
     lines = [
         f"# {dataset.name}: side by side",
@@ -148,9 +163,15 @@ def markdown_report(dataset: Dataset, run: SideBySide, standings: Sequence[Stand
         f"{f' of the split {dataset.split}' if dataset.split else ''}; the same articles, tickets and MiniLM weights "
         "for all. What each figure means: docs/evaluation.md.",
         "",
-        "## Quality, with 95 % intervals",
+        "## Ranking, with 95 % intervals",
         "",
-        *table_lines(quality, [_quality_cells(standing, bounds=True) for standing in standings]),
+        *table_lines(ranking, [_ranking_cells(standing, bounds=True) for standing in standings]),
+        "",
+        "## Telling what no article answers",
+        "",
+        "Leave-article-out asks each answerable ticket again as if its articles were not there.",
+        "",
+        *table_lines(sureness, [_sureness_cells(standing, bounds=True) for standing in standings]),
         "",
         "## Speed",
         "",
@@ -183,7 +204,7 @@ def write_reports(dataset: Dataset, run: SideBySide, standings: Sequence[Standin
 
 
 def print_standings(standings: Sequence[Standing], run: SideBySide, console: Console) -> None:
-    """The same as two narrow tables: quality, then speed."""
+    """The same as narrow tables: ranking, sureness, then speed."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
@@ -193,12 +214,14 @@ def print_standings(standings: Sequence[Standing], run: SideBySide, console: Con
             made.add_column(heading, justify="right" if number else "left", no_wrap=True)
         return made
 
-    quality = table("Quality", ("system", "S@1", "S@3", "S@5", "nDCG@10", "ours", "AUROC", "ours"))
+    ranking = table("Ranking", ("system", "S@1", "S@3", "S@5", "nDCG@10", "ours"))
+    sureness = table("Telling what no article answers", ("system", "AUROC", "ours", "leave-article-out", "ours"))
     indexing = table("Indexing", ("system", "index", "of it processor"))
     questions = table("A question", ("system", "p50", "p95", "processor"))
     rest = table("Start and memory", ("system", "cold start", "memory"))
     for standing in standings:
-        quality.add_row(standing.name, *_quality_cells(standing, bounds=False)[1:])
+        ranking.add_row(standing.name, *_ranking_cells(standing, bounds=False)[1:])
+        sureness.add_row(standing.name, *_sureness_cells(standing, bounds=False)[1:])
         cells = [cell.replace("(", "").replace(")", "") for cell in _speed_cells(standing, standings[0])[1:]]
         indexing.add_row(standing.name, *cells[:2])
         questions.add_row(standing.name, *cells[2:5])
@@ -206,7 +229,7 @@ def print_standings(standings: Sequence[Standing], run: SideBySide, console: Con
     console.print()
     for standing in standings:
         console.print(f"{standing.name}: {name_of(standing)}", highlight=False, soft_wrap=True)
-    for made in (quality, indexing, questions, rest):
+    for made in (ranking, sureness, indexing, questions, rest):
         console.print(made)
     console.print(
         "ours: ours minus the peer, paired; * its 95 % interval does not hold 0", style="dim", highlight=False
@@ -219,16 +242,23 @@ def name_of(standing: Standing) -> str:
     return f"{PEERS[standing.name]} ({standing.version})"
 
 
-def _quality_cells(standing: Standing, *, bounds: bool) -> list[str]:
-    shown = [standing.quality.get(measure) for measure in SHOWN]
-    *means, auroc = (
-        figure_cell(interval) if bounds else value_cell(interval.value if interval else None)
-        for interval in (*shown, standing.auroc)
-    )
-    changes = [
-        change_cell(delta) if bounds else _short(delta) for delta in (standing.ndcg_behind, standing.auroc_behind)
-    ]
-    return [name_of(standing), *means, changes[0], auroc, changes[1]]
+def _ranking_cells(standing: Standing, *, bounds: bool) -> list[str]:
+    means = [_value(standing.quality.get(measure), bounds) for measure in SHOWN]
+    return [name_of(standing), *means, _change(standing.ndcg_behind, bounds)]
+
+
+def _sureness_cells(standing: Standing, *, bounds: bool) -> list[str]:
+    pairs = ((standing.auroc, standing.auroc_behind), (standing.left_out, standing.left_out_behind))
+    cells = [(_value(value, bounds), _change(delta, bounds)) for value, delta in pairs]
+    return [name_of(standing), *cells[0], *cells[1]]
+
+
+def _value(interval: Interval | None, bounds: bool) -> str:
+    return figure_cell(interval) if bounds else value_cell(interval.value if interval else None)
+
+
+def _change(delta: Delta | None, bounds: bool) -> str:
+    return change_cell(delta) if bounds else _short(delta)
 
 
 def _speed_cells(standing: Standing, ours: Standing) -> list[str]:
