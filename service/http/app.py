@@ -26,6 +26,7 @@ from service.http import (
     routes_intake,
     routes_search,
     routes_service,
+    routes_sign_in,
     routes_widget,
 )
 from service.http.answering import AnsweringPool, ClientGone
@@ -137,6 +138,7 @@ def create_app(
         routes_intake,
         routes_widget,
         routes_console,
+        routes_sign_in,
     ):
         # Not `include_router`: it builds every route once more, when the first request comes.
         app.router.routes.extend(module.router.routes)

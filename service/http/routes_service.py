@@ -12,6 +12,7 @@ from service.http.models import FeedbackReceipt, FeedbackRequest, Health, Readin
 from service.http.problems import ProblemError, problem_responses
 from service.http.security import SESSION_COOKIE
 from service.http.services import CallerDep, Services, ServicesDep
+from service.identity import Identity
 
 router = APIRouter()
 
@@ -85,7 +86,9 @@ async def get_session(response: Response, caller: CallerDep) -> SessionBody:
 async def sign_in(body: SessionRequest, request: Request, response: Response, services: ServicesDep) -> SessionBody:
     """Exchange a secret key or a one-time token for a session cookie."""
     response.headers["Cache-Control"] = "no-store"
-    return start_session(services, request, response, body.token)
+    holder = sign_in_by_key(services, body.token)
+    start_session(services, request, response, holder)
+    return SessionBody(audience=holder.audience.value, signed_in=True, name=holder.name)
 
 
 @router.delete("/v1/session", operation_id="signOut", tags=["session"], status_code=204, summary="Sign out")
@@ -96,22 +99,25 @@ async def sign_out(request: Request, services: ServicesDep) -> Response:
     return response
 
 
-def start_session(services: Services, request: Request, response: Response, token: str) -> SessionBody:
-    """Set the session cookie. Raises ProblemError `unauthorized`."""
-    signed_in = services.gatekeeper.sign_in(token.strip())
-    if signed_in is None:
+def sign_in_by_key(services: Services, token: str) -> Identity:
+    """Whom a secret key or one-time token stands for. Raises ProblemError `unauthorized`."""
+    holder = services.gatekeeper.sign_in(token.strip())
+    if holder is None:
         raise ProblemError("unauthorized", "this key or sign-in link is not valid, or was used already")
-    key, session = signed_in
+    return holder
+
+
+def start_session(services: Services, request: Request, response: Response, holder: Identity) -> None:
+    """Open a session for `holder` and set its cookie."""
     response.set_cookie(
         SESSION_COOKIE,
-        session,
+        services.gatekeeper.sessions.open(holder),
         max_age=int(services.settings.session_hours * 3600),
         httponly=True,
         samesite="strict",
         secure=request.url.scheme == "https",
         path="/",
     )
-    return SessionBody(audience=key.audience.value, signed_in=True, name=key.name)
 
 
 def end_session(services: Services, request: Request, response: Response) -> None:
