@@ -22,3 +22,7 @@ class Identity:
     name: str
     audience: Audience
     key_file: bool = False
+
+    @property
+    def is_internal(self) -> bool:
+        return self.audience is Audience.INTERNAL
