@@ -56,7 +56,7 @@ class Gate:
             if scope["method"] == "OPTIONS" and "access-control-request-method" in request.headers:
                 await Response(status_code=204 if cors else 403)(scope, receive, send_through)
                 return
-            caller = self._gatekeeper.identify(request)
+            caller = await self._gatekeeper.identify(request)
             scope.setdefault("state", {})["caller"] = caller
             extra.update(self._count(request, caller))
             body = await self._read_body(scope, receive)

@@ -6,11 +6,13 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import APIRouter, Request, Response
+from starlette.responses import JSONResponse
 
+from service.http.links import own_address
 from service.http.metrics import CONTENT_TYPE
 from service.http.models import FeedbackReceipt, FeedbackRequest, Health, Readiness, SessionBody, SessionRequest
 from service.http.problems import ProblemError, problem_responses
-from service.http.security import SESSION_COOKIE
+from service.http.security import MCP_PATH, RESOURCE_METADATA, SESSION_COOKIE
 from service.http.services import CallerDep, Services, ServicesDep
 from service.identity import Identity
 
@@ -97,6 +99,31 @@ async def sign_out(request: Request, services: ServicesDep) -> Response:
     response = Response(status_code=204)
     end_session(services, request, response)
     return response
+
+
+@router.get(RESOURCE_METADATA, include_in_schema=False)
+async def resource_metadata(request: Request, services: ServicesDep) -> Response:
+    """Whose access tokens the API takes (RFC 9728)."""
+    return _describe_resource(request, services, "")
+
+
+@router.get(RESOURCE_METADATA + MCP_PATH, include_in_schema=False)
+async def mcp_resource_metadata(request: Request, services: ServicesDep) -> Response:
+    """Whose access tokens the MCP endpoint takes, for clients that go by its own address (RFC 9728, 3.1)."""
+    return _describe_resource(request, services, MCP_PATH)
+
+
+def _describe_resource(request: Request, services: Services, path: str) -> Response:
+    gatekeeper = services.gatekeeper
+    if gatekeeper.provider is None or not gatekeeper.takes_tokens:
+        raise ProblemError("not-found", "access tokens are not taken here; see docs/settings.md")
+    document = {
+        "resource": own_address(services.settings, request) + path,
+        "authorization_servers": [gatekeeper.provider.sso.issuer],
+        "bearer_methods_supported": ["header"],
+    }
+    # Open to pages of all origins: it is the same for everybody, and assistants in a browser look for it.
+    return JSONResponse(document, headers={"Cache-Control": "no-store", "Access-Control-Allow-Origin": "*"})
 
 
 def sign_in_by_key(services: Services, token: str) -> Identity:

@@ -1,4 +1,4 @@
-"""Who is calling, and what they may see. Only the credential decides: API key, console session, or nothing."""
+"""Who is calling, and what they may see. Only the credential decides: API key, access token, session, or nothing."""
 
 from __future__ import annotations
 
@@ -7,18 +7,24 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import SplitResult, urlsplit
 
 from starlette.requests import HTTPConnection
 
 from indexer.metadata import Audience
 from indexer.scope import INTERNAL, PUBLIC, Scope
+from service.http.links import own_address
 from service.http.problems import ProblemError
 from service.identity import Identity
 from service.keys import KeyFile, KeyKind, hash_token, make_key
 from service.settings import LOOPBACK_HOSTS, Settings
 
+if TYPE_CHECKING:
+    from service.oidc_provider import Provider
+
+MCP_PATH = "/mcp"
+RESOURCE_METADATA = "/.well-known/oauth-protected-resource"
 SESSION_COOKIE = "kb_session"
 _MAX_SESSIONS = 10_000
 
@@ -58,7 +64,7 @@ class Caller:
     """
 
     audience: Audience
-    means: Literal["nothing", "key", "session"]
+    means: Literal["nothing", "key", "token", "session"]
     key_id: str | None = None
     name: str = ""
     has_own_limit: bool = False
@@ -123,24 +129,36 @@ class Sessions:
 
 
 class Gatekeeper:
-    """Turns a request's headers into a Caller."""
+    """Turns a request's headers into a Caller.
 
-    def __init__(self, settings: Settings, keys: KeyFile, sessions: Sessions) -> None:
+    Attributes:
+        provider: where engineers sign in; None without single sign-on.
+    """
+
+    def __init__(self, settings: Settings, keys: KeyFile, sessions: Sessions, provider: Provider | None = None) -> None:
+        self._settings = settings
         self._anonymous = Caller(settings.anonymous_audience, "nothing")
         self.keys = keys
         self.sessions = sessions
+        self.provider = provider
 
-    def identify(self, request: HTTPConnection) -> Caller:
+    @property
+    def takes_tokens(self) -> bool:
+        """Whether access tokens of the provider are taken beside keys."""
+        return self.provider is not None and self.provider.sso.audience is not None
+
+    async def identify(self, request: HTTPConnection) -> Caller:
         """The caller of `request`.
 
         Raises:
-            ProblemError: `unauthorized` for a key that is not valid, `forbidden` for one used from elsewhere.
+            ProblemError: `unauthorized` for a key or token that is not valid, `forbidden` for one used from elsewhere,
+                `provider-unavailable` for a token that cannot be checked.
             SettingsError: the key file cannot be read.
         """
         self._check_host(request)
         header = request.headers.get("authorization")
         if header is not None:
-            return self._by_key(request, header)
+            return await self._by_bearer(request, header)
         cookie = request.cookies.get(SESSION_COOKIE)
         holder = self.sessions.find(cookie) if cookie else None
         if holder is None or not self._still_valid(holder):
@@ -158,16 +176,39 @@ class Gatekeeper:
             return None
         return Identity(key.id, key.name, key.audience, key_file=True)
 
-    def _by_key(self, request: HTTPConnection, header: str) -> Caller:
-        scheme, _, token = header.partition(" ")
-        key = self.keys.find(token.strip()) if scheme.lower() == "bearer" else None
+    def challenge(self, request: HTTPConnection, error: str = "") -> dict[str, str]:
+        """`WWW-Authenticate` (RFC 6750, 3); where tokens are taken, it tells where to get one (RFC 9728, 5.1)."""
+        if not self.takes_tokens:
+            return {"WWW-Authenticate": "Bearer"}
+        path = request.scope["path"] if request.scope["path"] == MCP_PATH else ""
+        address = f"{own_address(self._settings, request)}{RESOURCE_METADATA}{path}".replace('"', "%22")
+        parts = [*([f'error="{error}"'] if error else []), f'resource_metadata="{address}"']
+        return {"WWW-Authenticate": f"Bearer {', '.join(parts)}"}
+
+    async def _by_bearer(self, request: HTTPConnection, header: str) -> Caller:
+        scheme, _, credential = header.partition(" ")
+        token = credential.strip() if scheme.lower() == "bearer" else ""
+        if self.provider is not None and self.takes_tokens and token.count(".") == 2:  # keys have no dots
+            return await self._by_token(self.provider, request, token)
+        key = self.keys.find(token)
         if key is None:
-            raise ProblemError(
-                "unauthorized", "send `Authorization: Bearer KEY` with a valid key", {"WWW-Authenticate": "Bearer"}
-            )
+            detail = "send `Authorization: Bearer KEY` with a valid key"
+            raise ProblemError("unauthorized", detail, self.challenge(request, "invalid_token"))
         if key.kind is KeyKind.PUBLISHABLE and origin_of(request) not in key.origins:
             raise ProblemError("forbidden", "this publishable key is not meant for this origin")
         return Caller(key.audience, "key", key.id, key.name, has_own_limit=key.kind is KeyKind.SECRET)
+
+    async def _by_token(self, provider: Provider, request: HTTPConnection, token: str) -> Caller:
+        from service.oidc import ProviderUnavailable, TokenRefused
+
+        try:
+            holder = await provider.identify(token)
+        except TokenRefused as error:
+            raise ProblemError("unauthorized", str(error), self.challenge(request, "invalid_token")) from error
+        except ProviderUnavailable as error:
+            detail = "the sign-in provider cannot be reached, so this token cannot be checked; a key works"
+            raise ProblemError("provider-unavailable", detail, {"Retry-After": "10"}) from error
+        return Caller(holder.audience, "token", holder.id, holder.name, has_own_limit=True)
 
     def _still_valid(self, holder: Identity) -> bool:
         """A session that a key opened ends with the key."""
@@ -181,7 +222,7 @@ class Gatekeeper:
     def _check_host(self, request: HTTPConnection) -> None:
         """Where internal articles are open to this machine, a web page must not reach them by rebinding its name."""
         if self._anonymous.is_internal:
-            parts = _split(f"//{request.headers.get('host', '')}")
+            parts = split_address(f"//{request.headers.get('host', '')}")
             if parts is None or parts.hostname not in LOOPBACK_HOSTS:
                 raise ProblemError("forbidden", "this service answers under a loopback name only")
 
@@ -208,11 +249,11 @@ def origin_of(request: HTTPConnection) -> str | None:
     """The web origin that a browser sent the request from; from Referer where a same-origin GET has no Origin."""
     if origin := request.headers.get("origin"):
         return origin.lower()
-    parts = _split(request.headers.get("referer", ""))
+    parts = split_address(request.headers.get("referer", ""))
     return f"{parts.scheme}://{parts.netloc}".lower() if parts and parts.netloc else None
 
 
-def _split(address: str) -> SplitResult | None:
+def split_address(address: str) -> SplitResult | None:
     """The parts of an address that a caller sent; None if it is none, such as `http://[`."""
     try:
         return urlsplit(address)
