@@ -210,7 +210,7 @@ class Client(_Shared):
     ) -> None:
         """
         Args:
-            key: a secret key; without one only public articles are seen.
+            key: a secret key or an access token; without one only public articles are seen.
             retries: how often a request that the service cannot take now is tried again.
         """
         super().__init__(retries)

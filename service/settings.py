@@ -6,16 +6,46 @@ Only the command line and the app factory read them; everything below is handed 
 from __future__ import annotations
 
 import os
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from indexer.errors import SettingsError
 from indexer.metadata import Audience
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+EVERYBODY = "*"
+_OPEN_TO_ALL = frozenset({"https://accounts.google.com"})
+"""Issuers at which anybody in the world has an account, or can make one."""
+
+_CHOSEN_BY_THEIR_BEARERS = frozenset({"name", "nickname", "preferred_username"})
+"""Claims that prove nothing (OpenID Connect Core, 5.7)."""
+
+
+@dataclass(frozen=True, slots=True)
+class SingleSignOn:
+    """The OpenID Connect provider, and whom it makes an engineer.
+
+    Attributes:
+        issuer: exactly as the provider writes it, a slash at the end included.
+        client_secret: None for a public client, which PKCE protects alone.
+        name: what people call it.
+        claim: name of the claim that `internal` is looked for in.
+        internal: values that open internal articles; `*` among them for everybody who has a token.
+        audience: of access tokens for the API; None where they are not taken.
+    """
+
+    issuer: str
+    client_id: str
+    client_secret: str | None = field(repr=False)
+    name: str
+    claim: str
+    internal: frozenset[str]
+    audience: str | None
 
 
 class Settings(BaseSettings):
@@ -66,6 +96,21 @@ class Settings(BaseSettings):
     )
     session_hours: float = Field(default=12.0, gt=0, description="How long a sign-in to the console lasts.")
 
+    oidc_issuer: str | None = Field(default=None, description="OpenID Connect provider that engineers sign in with.")
+    oidc_client_id: str | None = Field(default=None, description="The console's client id at the provider.")
+    oidc_client_secret: SecretStr | None = Field(default=None, description="Its secret; none for a public client.")
+    oidc_name: str = Field(default="single sign-on", min_length=1, max_length=60, description="Label of the button.")
+    oidc_claim: str = Field(default="groups", min_length=1, description="Claim that tells who is an engineer.")
+    oidc_internal: str | None = Field(
+        default=None, description="Values of that claim, by commas, that open internal articles; `*` for everybody."
+    )
+    oidc_audience: str | None = Field(
+        default=None, description="The API's identifier at the provider; access tokens for it are taken."
+    )
+    mcp_anonymous: bool = Field(
+        default=True, description="Whether `/mcp` answers without a credential; if not, it asks for one."
+    )
+
     connectors_file: Path | None = Field(
         default=None, description="Connectors of ticket, chat and alerting tools; see docs/intake.md."
     )
@@ -93,6 +138,14 @@ class Settings(BaseSettings):
     @classmethod
     def _plain_path(cls, value: Path | None) -> Path | None:
         return value.expanduser() if value else value
+
+    @field_validator(
+        "oidc_issuer", "oidc_client_id", "oidc_client_secret", "oidc_internal", "oidc_audience", mode="before"
+    )
+    @classmethod
+    def _empty_is_none(cls, value: Any) -> Any:
+        """Files of settings often hold the name with nothing behind it."""
+        return None if isinstance(value, str) and not value.strip() else value
 
     @property
     def keys_path(self) -> Path:
@@ -131,7 +184,8 @@ def load_settings(file: Path | None = None, **overrides: Any) -> Settings:
     """Settings from, strongest first: `overrides` that are not None, the environment, `file` (`KB_NAME=value` lines).
 
     Raises:
-        SettingsError: a value is invalid, a name is unknown, or internal articles would be open to a network.
+        SettingsError: a value is invalid, a name is unknown, internal articles would be open to a network, or single
+            sign-on is half set up.
     """
     if file is not None and not file.is_file():
         raise SettingsError(f"settings file {file} does not exist")
@@ -148,4 +202,74 @@ def load_settings(file: Path | None = None, **overrides: Any) -> Settings:
             f"anonymous callers may see internal articles only on a loopback host, not on {settings.host}; "
             "make a key with `kb keys add` instead"
         )
+    read_single_sign_on(settings)
     return settings
+
+
+def read_single_sign_on(settings: Settings) -> SingleSignOn | None:
+    """The provider to sign in with, or None where there is none.
+
+    Raises:
+        SettingsError: a part is missing or unsafe.
+    """
+    issuer, client_id = settings.oidc_issuer, settings.oidc_client_id
+    if issuer is None:
+        given = [
+            name for name in Settings.model_fields if name.startswith("oidc_") and name in settings.model_fields_set
+        ]
+        stray = [f"KB_{name.upper()}" for name in given if getattr(settings, name) is not None]
+        if stray:
+            raise SettingsError(f"{stray[0]} is set and KB_OIDC_ISSUER is not: set the provider's address, or neither")
+        return None
+    if not is_safe_address(issuer) or urlsplit(issuer).query:
+        raise SettingsError(
+            "KB_OIDC_ISSUER must be an https address without a query, as the provider writes its issuer"
+        )
+    if client_id is None:
+        raise SettingsError("KB_OIDC_ISSUER is set and KB_OIDC_CLIENT_ID is not: register the console at the provider")
+    internal = frozenset(value.strip() for value in (settings.oidc_internal or "").split(",") if value.strip())
+    if not internal:
+        raise SettingsError(
+            "KB_OIDC_INTERNAL must say who is an engineer: values of the claim "
+            f"`{settings.oidc_claim}`, by commas, or * for everybody whom the provider lets sign in"
+        )
+    if EVERYBODY in internal and (len(internal) > 1 or issuer.rstrip("/") in _OPEN_TO_ALL):
+        raise SettingsError(
+            "KB_OIDC_INTERNAL: * stands alone, and not for a provider where anybody can have an account: "
+            "set KB_OIDC_CLAIM, which for Google Workspace is hd, and its values here"
+        )
+    if settings.oidc_claim in _CHOSEN_BY_THEIR_BEARERS:
+        raise SettingsError(
+            f"KB_OIDC_CLAIM: people may choose their own {settings.oidc_claim}; name a claim that the provider's "
+            "administrators set, such as groups or roles"
+        )
+    if settings.oidc_audience == client_id:
+        raise SettingsError(
+            "KB_OIDC_AUDIENCE must differ from KB_OIDC_CLIENT_ID, or ID tokens would pass for access tokens: register "
+            "the API on its own at the provider"
+        )
+    secret = settings.oidc_client_secret
+    return SingleSignOn(
+        issuer=issuer,
+        client_id=client_id,
+        client_secret=secret.get_secret_value() if secret else None,
+        name=settings.oidc_name,
+        claim=settings.oidc_claim,
+        internal=internal,
+        audience=settings.oidc_audience,
+    )
+
+
+def discovery_address(issuer: str) -> str:
+    """Where a provider describes itself (OpenID Connect Discovery 1.0, 4)."""
+    return f"{issuer.rstrip('/')}/.well-known/openid-configuration"
+
+
+def is_safe_address(address: str) -> bool:
+    """Whether what is sent there cannot be read on the way: https, or http on this machine."""
+    try:
+        parts = urlsplit(address)
+    except ValueError:
+        return False
+    is_plain = bool(parts.hostname) and parts.username is None and not parts.fragment
+    return is_plain and (parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK_HOSTS))

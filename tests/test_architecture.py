@@ -18,7 +18,9 @@ PACKAGES = ("indexer", "service", "eval")
 
 WEB = {"fastapi", "starlette", "uvicorn", "jinja2", "httpx", "mcp"}
 HEAVY = WEB | {
+    "cryptography",
     "faiss",
+    "jwt",
     "lxml",
     "numpy",
     "onnx",

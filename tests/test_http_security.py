@@ -14,6 +14,7 @@ from indexer.metadata import Audience
 from service.http.app import create_app
 from service.http.limits import RateLimiter
 from service.http.security import CONTENT_SECURITY_POLICY, SESSION_COOKIE, Sessions
+from service.identity import Identity
 from service.keys import KeyFile, KeyKind, check_origin, make_key
 from service.settings import Settings, load_settings
 from tests.conftest import FakeEmbedder
@@ -161,9 +162,9 @@ def test_a_one_time_link_works_once(world: World) -> None:
 def test_sessions_expire() -> None:
     now = [0.0]
     sessions = Sessions(60, clock=lambda: now[0])
-    key, _ = make_key("x", KeyKind.SECRET, Audience.INTERNAL)
-    token = sessions.open(key)
-    assert sessions.find(token) == key
+    holder = Identity("x", "Ada", Audience.INTERNAL)
+    token = sessions.open(holder)
+    assert sessions.find(token) == holder
     now[0] = 60.0
     assert sessions.find(token) is None
 

@@ -26,6 +26,7 @@ from service.http import (
     routes_intake,
     routes_search,
     routes_service,
+    routes_sign_in,
     routes_widget,
 )
 from service.http.answering import AnsweringPool, ClientGone
@@ -33,22 +34,24 @@ from service.http.caching import AnswerCache
 from service.http.gate import Gate
 from service.http.intake_running import RunningIntake
 from service.http.limits import RateLimiter
-from service.http.mcp_endpoint import MCP_PATH, McpEndpoint
+from service.http.mcp_endpoint import McpEndpoint
 from service.http.metrics import Metrics
 from service.http.observing import Observing
 from service.http.pages import WEB, for_reader
 from service.http.problems import HANDLED, Problem, describe_error, request_id_of
 from service.http.reloading import Library
-from service.http.security import Gatekeeper, Sessions
+from service.http.security import MCP_PATH, Gatekeeper, Sessions
 from service.http.services import Services
+from service.http.signing_in import PendingSignIns
 from service.http.tidying import keep_ledger_tidy, keep_memory_tidy
 from service.keys import KeyFile
-from service.settings import Settings
+from service.settings import Settings, discovery_address, read_single_sign_on
 from service.stores import Stores
 from service.tracing import Tracing
 
 if TYPE_CHECKING:
     from service.assistant import Assistant
+    from service.oidc_provider import Provider
 
 logger = logging.getLogger("kb.serve")
 
@@ -109,10 +112,13 @@ def create_app(
         settings=settings,
         library=library,
         pool=AnsweringPool(settings.answer_workers, settings.answer_queue, metrics, cache, processes, tracing),
-        gatekeeper=Gatekeeper(settings, keys, sessions or Sessions(settings.session_hours * 3600)),
+        gatekeeper=Gatekeeper(
+            settings, keys, sessions or Sessions(settings.session_hours * 3600), _make_provider(settings)
+        ),
         stores=stores,
         metrics=metrics,
         intake=RunningIntake(settings, stores, library, metrics),
+        pending=PendingSignIns(),
     )
     app = FastAPI(
         title="Symptom KB",
@@ -137,6 +143,7 @@ def create_app(
         routes_intake,
         routes_widget,
         routes_console,
+        routes_sign_in,
     ):
         # Not `include_router`: it builds every route once more, when the first request comes.
         app.router.routes.extend(module.router.routes)
@@ -148,8 +155,17 @@ def create_app(
     app.add_exception_handler(ClientGone, _nobody_listens)
     app.add_middleware(Gate, settings=settings, gatekeeper=services.gatekeeper, limiter=RateLimiter())
     app.add_middleware(Observing, metrics=metrics, tracing=tracing)
-    _complete_openapi(app)
+    _complete_openapi(app, services.gatekeeper)
     return app
+
+
+def _make_provider(settings: Settings) -> Provider | None:
+    sso = read_single_sign_on(settings)
+    if sso is None:
+        return None
+    from service.oidc_provider import Provider  # loads the cryptography that most services do without
+
+    return Provider(sso)
 
 
 @contextlib.asynccontextmanager
@@ -202,7 +218,7 @@ class _Static(StaticFiles):
         return response
 
 
-def _complete_openapi(app: FastAPI) -> None:
+def _complete_openapi(app: FastAPI, gatekeeper: Gatekeeper) -> None:
     """Add what FastAPI cannot know: the problem schema and the ways to show a credential."""
     generate = app.openapi
 
@@ -223,6 +239,10 @@ def _complete_openapi(app: FastAPI) -> None:
             "session": {"type": "apiKey", "in": "cookie", "name": "kb_session"},
         }
         document["security"] = [{}, {"key": []}, {"session": []}]
+        if gatekeeper.provider is not None and gatekeeper.takes_tokens:
+            address = discovery_address(gatekeeper.provider.sso.issuer)
+            components["securitySchemes"]["token"] = {"type": "openIdConnect", "openIdConnectUrl": address}
+            document["security"].append({"token": []})
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]

@@ -13,7 +13,6 @@ from service.http.limits import RateLimiter
 from service.http.pages import for_reader
 from service.http.problems import ProblemError, describe_error
 from service.http.security import Caller, Gatekeeper
-from service.keys import KeyKind
 from service.settings import Settings
 
 _INTAKE = "/v1/intake/"
@@ -57,7 +56,7 @@ class Gate:
             if scope["method"] == "OPTIONS" and "access-control-request-method" in request.headers:
                 await Response(status_code=204 if cors else 403)(scope, receive, send_through)
                 return
-            caller = self._gatekeeper.identify(request)
+            caller = await self._gatekeeper.identify(request)
             scope.setdefault("state", {})["caller"] = caller
             extra.update(self._count(request, caller))
             body = await self._read_body(scope, receive)
@@ -108,7 +107,7 @@ class Gate:
         if request.scope["path"].startswith(_UNLIMITED):
             return {}
         address = request.client.host if request.client else "unknown"
-        if caller.kind is KeyKind.SECRET:
+        if caller.has_own_limit:
             allowance = self._limiter.take(f"key:{caller.key_id}", self._settings.secret_rate_limit_per_minute)
         else:
             name = f"{caller.key_id or 'anonymous'}@{address}"

@@ -17,13 +17,11 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from service.http.problems import ProblemError, request_id_of
-from service.http.security import is_from_elsewhere
+from service.http.security import MCP_PATH, Caller, is_from_elsewhere
 from service.http.services import Services
 
 if TYPE_CHECKING:
     from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
-
-MCP_PATH = "/mcp"
 
 
 class McpEndpoint:
@@ -76,12 +74,18 @@ class McpEndpoint:
         )
 
     def _refuse(self, request: Request) -> Response | None:
-        """A problem for a page of a foreign origin and for what is not a POST: there are no streams to open."""
+        """A problem for a page of a foreign origin, for what is not a POST (there are no streams to open), and for
+        callers without a credential where the operator wants one."""
         if is_from_elsewhere(request) and not self._knows(request):
             problem = ProblemError("forbidden", "this origin may not use MCP; see docs/mcp.md")
             return problem.response(request_id_of(request))
         if request.method != "POST":
             problem = ProblemError("method-not-allowed", "MCP takes POST only", {"Allow": "POST"})
+            return problem.response(request_id_of(request))
+        caller: Caller = request.state.caller
+        if caller.means == "nothing" and not self._services.settings.mcp_anonymous:
+            detail = "MCP asks for a key or an access token here; see docs/mcp.md"
+            problem = ProblemError("unauthorized", detail, self._services.gatekeeper.challenge(request))
             return problem.response(request_id_of(request))
         return None
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 WEB = Path(__file__).parent.parent / "web"
 
-_API_PATHS = ("/v1", "/mcp", "/metrics", "/static")
+_API_PATHS = ("/v1", "/mcp", "/metrics", "/static", "/.well-known")
 _OWN = {"content-type", "content-length"}
 
 

@@ -50,6 +50,7 @@ KINDS = {
         Kind("internal-error", 500, "Something went wrong here"),
         Kind("busy", 503, "All workers are busy"),
         Kind("not-ready", 503, "The service is still starting"),
+        Kind("provider-unavailable", 503, "The sign-in provider cannot be reached"),
         Kind("state-unavailable", 503, "The database is not available"),
         Kind("bad-signature", 401, "The delivery is not signed as configured"),
         Kind("stale-timestamp", 401, "The delivery was signed too long ago"),

@@ -18,8 +18,7 @@ from service.http.links import article_url, own_address
 from service.http.pages import page
 from service.http.problems import ProblemError
 from service.http.routes_articles import cache_control
-from service.http.routes_service import end_session, start_session
-from service.http.security import Caller, is_from_elsewhere
+from service.http.security import Caller, check_own_page
 from service.http.services import CallerDep, Services, ServicesDep
 from service.neighbours import find_neighbours
 
@@ -56,7 +55,7 @@ async def console_form(
     caller: CallerDep,
 ) -> Response:
     """The search form without script. A short text goes on to its address; a long one stays out of it."""
-    _check_own_page(request)
+    check_own_page(request)
     form = parse_qs((await request.body()).decode("utf-8", "replace"))
     text = form.get("q", [""])[0].replace("\r\n", "\n")
     pairs = [] if "clear" in form else [(name, value) for name, values in form.items() for value in values]
@@ -105,37 +104,6 @@ async def article_page(
     return response
 
 
-@router.get("/sign-in")
-async def sign_in_page(caller: CallerDep) -> Response:
-    """Where a key is pasted, or a one-time link leads: its token is in the fragment, which no server sees."""
-    return page("sign_in.html", caller)
-
-
-@router.post("/sign-in")
-async def sign_in_form(
-    request: Request,
-    services: ServicesDep,
-    caller: CallerDep,
-) -> Response:
-    """The sign-in form without script."""
-    _check_own_page(request)
-    form = parse_qs((await request.body()).decode("utf-8", "replace"))
-    response = RedirectResponse("/", 303)
-    try:
-        start_session(services, request, response, form.get("token", [""])[0])
-    except ProblemError as problem:
-        return page("sign_in.html", caller, 401, message=problem.detail)
-    return response
-
-
-@router.post("/sign-out")
-async def sign_out_form(request: Request, services: ServicesDep) -> Response:
-    """End the session and go back to the console."""
-    response = RedirectResponse("/", 303)
-    end_session(services, request, response)
-    return response
-
-
 async def _console(request: Request, services: Services, caller: Caller, text: str, filters: Filters) -> Response:
     results, status, headers = await _results(request, services, caller, text, filters)
     heading = "Search" if results is None else f"{' '.join(text[:60].split())} · Search"
@@ -174,11 +142,6 @@ def _guides(services: Services, caller: Caller) -> list[tuple[str, str]]:
         return []
     cards = services.library.assistant.articles(caller.scope())
     return [(card.title, article_url(card.path)) for card in cards if card.type == ArticleType.TRIAGE][:_MAX_GUIDES]
-
-
-def _check_own_page(request: Request) -> None:
-    if is_from_elsewhere(request):
-        raise ProblemError("forbidden", "use the form on the console's own page")
 
 
 def _pairs(request: Request) -> list[tuple[str, str]]:

@@ -6,12 +6,15 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 
 from fastapi import APIRouter, Request, Response
+from starlette.responses import JSONResponse
 
+from service.http.links import own_address
 from service.http.metrics import CONTENT_TYPE
 from service.http.models import FeedbackReceipt, FeedbackRequest, Health, Readiness, SessionBody, SessionRequest
 from service.http.problems import ProblemError, problem_responses
-from service.http.security import SESSION_COOKIE
+from service.http.security import MCP_PATH, RESOURCE_METADATA, SESSION_COOKIE
 from service.http.services import CallerDep, Services, ServicesDep
+from service.identity import Identity
 
 router = APIRouter()
 
@@ -85,7 +88,9 @@ async def get_session(response: Response, caller: CallerDep) -> SessionBody:
 async def sign_in(body: SessionRequest, request: Request, response: Response, services: ServicesDep) -> SessionBody:
     """Exchange a secret key or a one-time token for a session cookie."""
     response.headers["Cache-Control"] = "no-store"
-    return start_session(services, request, response, body.token)
+    holder = sign_in_by_key(services, body.token)
+    start_session(services, request, response, holder)
+    return SessionBody(audience=holder.audience.value, signed_in=True, name=holder.name)
 
 
 @router.delete("/v1/session", operation_id="signOut", tags=["session"], status_code=204, summary="Sign out")
@@ -96,22 +101,50 @@ async def sign_out(request: Request, services: ServicesDep) -> Response:
     return response
 
 
-def start_session(services: Services, request: Request, response: Response, token: str) -> SessionBody:
-    """Set the session cookie. Raises ProblemError `unauthorized`."""
-    signed_in = services.gatekeeper.sign_in(token.strip())
-    if signed_in is None:
+@router.get(RESOURCE_METADATA, include_in_schema=False)
+async def resource_metadata(request: Request, services: ServicesDep) -> Response:
+    """Whose access tokens the API takes (RFC 9728)."""
+    return _describe_resource(request, services, "")
+
+
+@router.get(RESOURCE_METADATA + MCP_PATH, include_in_schema=False)
+async def mcp_resource_metadata(request: Request, services: ServicesDep) -> Response:
+    """Whose access tokens the MCP endpoint takes, for clients that go by its own address (RFC 9728, 3.1)."""
+    return _describe_resource(request, services, MCP_PATH)
+
+
+def _describe_resource(request: Request, services: Services, path: str) -> Response:
+    gatekeeper = services.gatekeeper
+    if gatekeeper.provider is None or not gatekeeper.takes_tokens:
+        raise ProblemError("not-found", "access tokens are not taken here; see docs/settings.md")
+    document = {
+        "resource": own_address(services.settings, request) + path,
+        "authorization_servers": [gatekeeper.provider.sso.issuer],
+        "bearer_methods_supported": ["header"],
+    }
+    # Open to pages of all origins: it is the same for everybody, and assistants in a browser look for it.
+    return JSONResponse(document, headers={"Cache-Control": "no-store", "Access-Control-Allow-Origin": "*"})
+
+
+def sign_in_by_key(services: Services, token: str) -> Identity:
+    """Whom a secret key or one-time token stands for. Raises ProblemError `unauthorized`."""
+    holder = services.gatekeeper.sign_in(token.strip())
+    if holder is None:
         raise ProblemError("unauthorized", "this key or sign-in link is not valid, or was used already")
-    key, session = signed_in
+    return holder
+
+
+def start_session(services: Services, request: Request, response: Response, holder: Identity) -> None:
+    """Open a session for `holder` and set its cookie."""
     response.set_cookie(
         SESSION_COOKIE,
-        session,
+        services.gatekeeper.sessions.open(holder),
         max_age=int(services.settings.session_hours * 3600),
         httponly=True,
         samesite="strict",
         secure=request.url.scheme == "https",
         path="/",
     )
-    return SessionBody(audience=key.audience.value, signed_in=True, name=key.name)
 
 
 def end_session(services: Services, request: Request, response: Response) -> None:

@@ -18,10 +18,11 @@ from indexer.snapshot import current_version
 from service.http.app import create_app
 from service.http.demo import Demo, address_of
 from service.http.routes_service import software_version
+from service.http.routes_sign_in import CALLBACK_PATH
 from service.http.security import Sessions
 from service.keys import KeyFile
 from service.serving_process import settle_process
-from service.settings import Settings
+from service.settings import Settings, read_single_sign_on
 from service.tracing import start_tracing
 
 if TYPE_CHECKING:
@@ -105,6 +106,11 @@ def _greet(settings: Settings, port: int, demo: Sessions | None, help_center: De
     address = address_of(settings.host, port)
     print(f"Console  {address}/")
     print(f"API      {address}/v1/openapi.json")
+    sso = read_single_sign_on(settings)
+    if sso:
+        base = (settings.public_url or address).rstrip("/")
+        print(f"Sign in  {base}/sign-in, with {sso.name} or a key")
+        print(f"         redirect URI to register there: {base}{CALLBACK_PATH}")
     if demo:
         print(f"Sign in  {address}/sign-in#token={demo.issue_ticket('demo engineer')}")
         print("         opens internal articles in one browser, once; this key ends with the process")
@@ -113,7 +119,7 @@ def _greet(settings: Settings, port: int, demo: Sessions | None, help_center: De
             print("         a customer's help centre with the widget; its key ends with the process, too")
     elif settings.anonymous_audience is Audience.INTERNAL:
         print("Everybody on this machine sees internal articles, without a key.")
-    elif not KeyFile(settings.keys_path).all():
+    elif not sso and not KeyFile(settings.keys_path).all():
         print("There are no keys, so public articles only: `kb keys add NAME --audience internal`, or --demo.")
     sys.stdout.flush()
 

@@ -12,6 +12,7 @@ from service.http.intake_running import RunningIntake
 from service.http.metrics import Metrics
 from service.http.reloading import Library
 from service.http.security import Caller, Gatekeeper
+from service.http.signing_in import PendingSignIns
 from service.settings import Settings
 from service.stores import Stores
 
@@ -27,6 +28,7 @@ class Services:
     stores: Stores
     metrics: Metrics
     intake: RunningIntake
+    pending: PendingSignIns
 
 
 async def services_of(request: Request) -> Services:
