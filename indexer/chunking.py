@@ -22,13 +22,16 @@ CountTokens = Callable[[Sequence[str]], list[int]]
 """Token counts of texts by the embedder's own tokeniser, special tokens not counted."""
 
 _MARKUP = (
-    (re.compile(r"!\[([^\]]*)\]\([^)]*\)"), r"\1"),
-    (re.compile(r"\[([^\]]*)\]\([^)]*\)"), r"\1"),
+    (re.compile(r"!\[([^\[\]]{0,1000})\]\([^)]{0,2000}\)"), r"\1"),
+    (re.compile(r"\[([^\[\]]{0,1000})\]\([^)]{0,2000}\)"), r"\1"),
     (re.compile(r"(\*\*|__)(?=\S)(.+?)(?<=\S)\1"), r"\2"),
-    (re.compile(r"^\s*(```|~~~).*$", re.MULTILINE), ""),
-    (re.compile(r"^[\s:|-]{3,}$", re.MULTILINE), ""),
-    (re.compile(r"^\s*#{1,6}\s+", re.MULTILINE), ""),
+    (re.compile(r"^[ \t]*(```|~~~).*$", re.MULTILINE), ""),
+    (re.compile(r"^[ \t:|-]{3,}$", re.MULTILINE), ""),
+    (re.compile(r"^[ \t]*#{1,6}[ \t]+", re.MULTILINE), ""),
+    (re.compile(r"\n{3,}"), "\n\n"),
 )
+"""Every one takes time in proportion to the text, whatever it holds: no repetition may run over what another start has
+run over already."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,8 +55,7 @@ _SQLSTATE = re.compile(r"(?i)\bsqlstate[\s:=\[(]+([0-9a-z]{5})\b")
 _SMTP = re.compile(r"\b([245]\d\d)[\s-]+([245]\.\d{1,3}\.\d{1,3})\b|(?<![\d.])([45]\.\d{1,2}\.\d{1,3})(?![\d.])")
 _CODE = re.compile(
     r"""(?x)(?<![\w-])(?:
-        0x[0-9a-fA-F]{4,16}                               # 0x80070005
-      | [A-Z][A-Z0-9]{1,14}-?[-_][0-9]{2,6}[A-Z]?         # ORA-12154, TLS_1047
+        [A-Z][A-Z0-9]{1,14}-?[-_][0-9]{2,6}[A-Z]?         # ORA-12154, TLS_1047
       | [A-Z]{3,12}[0-9]{3,7}                             # AADSTS700082
       | [A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+                     # ERR_CERT_AUTHORITY_INVALID
       | (?i:error(?:[\s_-]*(?:code|number|no\.|id))?|errno|msg|event[\s_-]*id)[\s:=(\[]+\#?
@@ -64,7 +63,12 @@ _CODE = re.compile(
       | E[A-Z]{4,15}                                      # ECONNRESET
     )(?![\w-])"""
 )
-_EXCEPTION = re.compile(r"\b(?:[\w$]+\.)*([A-Z][A-Za-z0-9]*(?:Error|Exception|Fault|Failure|Timeout|Interrupt))\b")
+_HEXADECIMAL = re.compile(
+    r"(?i)(?<![\w-])(?:(?:error|code|status|h?result|exception|stop)[\s:=(]{1,3}(0x[0-9a-f]{2,16})|(0x[0-9a-f]{8}))(?![\w-])"
+)
+"""0x80070005. What is shorter or longer is more often an address, unless it is called a code."""
+
+_EXCEPTION = re.compile(r"\b(?!On[A-Z])([A-Z][A-Za-z0-9]*(?:Error|Exception|Fault|Failure|Timeout|Interrupt))\b")
 _CAMEL_STATE = re.compile(
     r"\b((?:[A-Z][a-z]+){1,4}(?:BackOff|Killed|Expired|Denied|Evicted)|OOMKilled|[A-Z]{2,}Killed)\b"
 )
@@ -77,18 +81,24 @@ _ERRNO_WORDS = frozenset(
 )
 _LOG_LINE = re.compile(
     r"(?i)\b(?:error|fatal|exception|failed|failure|denied|refused|cannot|could not|unable|invalid|timed? ?out|expired|"
-    r"rejected|unreachable|not found|too many|exceeded|reset|killed|warn(?:ing)?)\b"
+    r"rejected|unreachable|not found|too many|exceeded|(?:connection|stream) (?:was )?reset|reset by|"
+    r"killed|warn(?:ing)?)\b"
 )
 _VOLATILE = (
     (re.compile(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d(?::\d\d)?(?:[.,]\d+)?(?:Z|[+-]\d\d:?\d\d)?"), "<time>"),
     (re.compile(r"\b[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\b"), "<uuid>"),
     (re.compile(r"\b(?:\d{1,3}\.){3}\d{1,3}(?::\d{1,5})?\b"), "<address>"),
-    (re.compile(r"\b[\w.+-]+@[\w-]+\.[\w.]+\b"), "<mail>"),
+    (re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+\.[\w.]+\b"), "<mail>"),
     (re.compile(r"\bhttps?://[^\s\"'<>]+"), "<url>"),
     (re.compile(r"(?<!\w)/(?:[\w.-]+/)+[\w.-]*"), "<path>"),
     (re.compile(r"\b(?=[0-9a-f]*\d)(?=\d*[a-f])[0-9a-f]{12,64}\b"), "<hash>"),
     (re.compile(r"\"[^\"]{1,80}\"|'[^']{1,80}'"), "<value>"),
-    (re.compile(r"\b[\w-]+(?:\.[\w-]+)*\.(?:com|net|org|io|local|internal|example)\b(?!\.\w)(?::\d+)?"), "<host>"),
+    (
+        re.compile(
+            r"(?<![\w-])(?<![\w-]\.)[\w-]+(?:\.[\w-]+)*\.(?:com|net|org|io|local|internal|example)\b(?!\.\w)(?::\d+)?"
+        ),
+        "<host>",
+    ),
 )
 
 
@@ -128,6 +138,8 @@ def _signatures(text: str) -> Iterator[Signature]:
             yield Signature(SignatureKind.CODE, f"error {number}")
         elif match.group() not in _ERRNO_WORDS:
             yield Signature(SignatureKind.CODE, match.group().casefold())
+    for match in _HEXADECIMAL.finditer(text):
+        yield Signature(SignatureKind.CODE, (match.group(1) or match.group(2)).casefold())
     for match in _EXCEPTION.finditer(text):
         if match.group(1) not in {"Error", "Exception", "Timeout", "Failure", "Fault"}:
             yield Signature(SignatureKind.EXCEPTION, match.group(1).casefold())

@@ -94,7 +94,7 @@ _STEPS = re.compile(
     r"(?:clicks?|opens?|press(?:es)?|saves?|uploads?|submits?|logs? in|signs? in|runs?|calls?|selects?|sends?|"
     r"starts?)\b"
 )
-_NUMBERED = re.compile(r"(?m)^\s*\d{1,2}[.)]\s+\S")
+_NUMBERED = re.compile(r"(?m)^[ \t]*\d{1,2}[.)]\s+\S")
 _ADDRESS = re.compile(r"https?://[^\s\"'<>)]+|\b(?:GET|POST|PUT|PATCH|DELETE|HEAD)\s+/\S*|(?<![\w/])/v\d+/\S+")
 _EXTENT = re.compile(
     r"(?i)\b\d+ (?:out )?of (?:our |the )?\d+\b|\b\d{1,3}(?:\.\d+)? ?(?:%|percent\b)|"
@@ -113,7 +113,7 @@ _OBJECT_ID = re.compile(
     r"\b(?!req_)[a-z]{2,6}_(?=[A-Za-z0-9]*\d)[A-Za-z0-9]{6,}\b|\b(?i:id)s?[:= ]+(?=[\w-]*\d)[\w-]{4,}"
 )
 _NETWORK = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.])|\b(?:[0-9a-fA-F]{1,4}:){3,7}[0-9a-fA-F:]{1,4}\b")
-_HAR = re.compile(r"(?i)\b[\w-]+\.har\b|\bhar (?:file|recording) (?:is )?(?:attached|below|enclosed)\b")
+_HAR = re.compile(r"(?i)(?<![\w-])[\w-]+\.har\b|\bhar (?:file|recording) (?:is )?(?:attached|below|enclosed)\b")
 _VERBATIM = re.compile(
     r"(?i)^\s*(?:\d{4}-\d\d-\d\d|\d\d:\d\d:\d\d|\[[^\]]+\]|(?:error|fatal|warn(?:ing)?|severe|critical|exception)\b\s*[:\]|]"
     r"|[\w.]*(?:Error|Exception)\b:|HTTP/\d)"

@@ -14,6 +14,8 @@ CODE, STATUS, EXCEPTION = SignatureKind.CODE, SignatureKind.STATUS, SignatureKin
     [
         ("ORA-12154: TNS:could not resolve the connect identifier", CODE, "ora-12154"),
         ("failed with 0x80070005 (access denied)", CODE, "0x80070005"),
+        ("the installer stops with error 0x7B", CODE, "0x7b"),
+        ("HRESULT=0x80004005)", CODE, "0x80004005"),
         ("net::ERR_CERT_AUTHORITY_INVALID", CODE, "err_cert_authority_invalid"),
         ("the browser shows sec_error_unknown_issuer", CODE, "sec_error_unknown_issuer"),
         ("SEC_ERROR_UNKNOWN_ISSUER", CODE, "sec_error_unknown_issuer"),
@@ -36,6 +38,7 @@ CODE, STATUS, EXCEPTION = SignatureKind.CODE, SignatureKind.STATUS, SignatureKin
         ("exited with code 1", STATUS, "exit code 1"),
         ("550 5.7.26 unauthenticated mail", CODE, "smtp 5.7.26"),
         ("deferred: 4.7.1 try again", CODE, "smtp 4.7.1"),
+        ("Outer$InnerException: x", EXCEPTION, "innerexception"),
         ("java.net.SocketTimeoutException: Read timed out", EXCEPTION, "sockettimeoutexception"),
         ("Back-off: CrashLoopBackOff", CODE, "crashloopbackoff"),
         ("Reason: OOMKilled", CODE, "oomkilled"),
@@ -56,6 +59,9 @@ def test_extraction(text: str, kind: SignatureKind, value: str) -> None:
         "costs with 400.50 dollars",
         "EVENT and EXPORT and EMAIL",
         "plain words only",
+        "/src/main.go:17 +0x4a2b3c",
+        "goroutine 7: handler(0xc000010a80, 0x5)",
+        "at SqlConnection.OnError(x)",
     ],
 )
 def test_ordinary_text_has_none(text: str) -> None:
@@ -105,6 +111,8 @@ def test_two_numbers_meet_only_if_they_are_equal(one: int, other: int) -> None:
         ),
         ("the request to https://api.example.com/v1 timed out again", "the request to <url> timed out again"),
         ("everything is working as it should today", None),
+        ("how do I reset my password on the phone", None),
+        ("read tcp: connection reset by peer here", "read tcp: connection reset by peer here"),
         ("failed badly", None),
     ],
 )

@@ -28,12 +28,12 @@ _ESCAPED = re.compile(
     | `
     | <(?=[A-Za-z/!?])                   # a tag or an automatic link
     | &(?=\#?\w{1,32};)                  # a character reference
-    | \[(?=[^\]\n]*\](?:\(|\[|:))        # a link, a reference or a definition
+    | \[(?=[^\]\n]{0,999}\](?:\(|\[|:))  # a link, a reference or a definition
     """,
     re.VERBOSE,
 )
 _BLOCK_MARK = re.compile(r"(\s*)(?:(\#{1,6}|[-+*]|>)(?=\s|$)|(>)|(=+|-{2,})(?=\s*$)|(~{3,})|(\d{1,9})([.)])(?=\s|$))")
-_BLANK = re.compile(r"(?:[ \t]*\n){3,}")
+_BLANK = re.compile(r"(?<![ \t])(?:[ \t]*\n){3,}")
 _BREAKS = re.compile(r"(?: {2}\n)+[ \t]*\n|(?: {2}\n){2,}")
 
 

@@ -1,0 +1,42 @@
+"""What strangers may send is read in time that grows with its length, whatever it holds."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_UNITS = (
+    *("A.", "a.", "http://a.", "a-", "a@", "Aa", "A_", "0x", "1.", "error ", "http ", "/a"),
+    *("\n", " ", "\t", " \n", "x\n\n", "[", "![", "](", "[a](", "[](", "`", "**a", "# ", "|", "> ", '"'),
+)
+_READ = """
+import json, sys
+from indexer.chunking import strip_markup
+from indexer.signatures import extract_signatures
+from service.findings import find_details
+from service.queries import symptom_text
+
+for unit in json.load(sys.stdin):
+    text = (unit * 60_000)[:60_000]
+    for read in (extract_signatures, find_details, strip_markup, symptom_text):
+        print(json.dumps([read.__name__, unit]), flush=True)
+        read(text)
+"""
+_LIMIT_S = 150
+"""Where time grows with the square, one of these texts takes minutes, and else all of them together some seconds."""
+
+
+def test_a_text_of_one_thing_over_and_over() -> None:
+    command = [sys.executable, "-c", _READ]
+    root = Path(__file__).parents[1]
+    try:
+        subprocess.run(
+            command, input=json.dumps(_UNITS), text=True, check=True, timeout=_LIMIT_S, cwd=root, capture_output=True
+        )
+    except subprocess.TimeoutExpired as error:
+        begun = (error.stdout or b"").decode().splitlines()
+        pytest.fail(f"takes very long: {begun[-1] if begun else 'importing'}")
