@@ -53,7 +53,7 @@ class SingleSignOn:
 class Settings(BaseSettings):
     """What an operator may choose. Unknown names in a settings file or in code are refused, so a typo is found."""
 
-    model_config = SettingsConfigDict(env_prefix="KB_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="KB_", env_ignore_empty=True, extra="forbid", frozen=True)
 
     index: Path = Field(default=Path("var/index"), description="Directory of the published index.")
     host: str = Field(default="127.0.0.1", description="Address that `kb serve` listens on.")
