@@ -161,7 +161,6 @@ def test_feedback_is_stored_without_a_question(public: TestClient, world: World)
 
 def test_every_problem_is_a_problem_document(world: World, public: TestClient) -> None:
     assert_problem(public.get("/nowhere"), "not-found")
-    assert "Allow" in public.delete("/v1/search").headers
     assert_problem(public.delete("/v1/search"), "method-not-allowed")
     assert_problem(public.post("/v1/search", content=b"{", headers={"Content-Type": "application/json"}), "malformed")
     assert_problem(public.post("/v1/search", content=b"x" * 300_000), "body-too-large")
@@ -233,6 +232,27 @@ def test_head_is_answered_as_get_without_a_body(public: TestClient, path: str) -
     assert (asked.status_code, asked.content) == (200, b"")
     assert asked.headers["content-type"] == got.headers["content-type"]
     assert "HEAD" not in str(public.get("/v1/openapi.json").json()["paths"].values())
+
+
+@pytest.mark.parametrize(
+    ("path", "taken"),
+    [
+        ("/v1/search", "GET, HEAD, POST"),
+        ("/v1/session", "DELETE, GET, HEAD, POST"),
+        ("/v1/articles/KB-1001", "GET, HEAD"),
+        ("/v1/feedback", "POST"),
+        ("/v1/openapi.json", "GET, HEAD"),
+        ("/sign-in", "GET, HEAD, POST"),
+        ("/static/console.css", "GET, HEAD"),
+        ("/mcp", "POST"),
+    ],
+)
+def test_a_refused_method_is_told_all_that_are_taken(public: TestClient, path: str, taken: str) -> None:
+    response = public.put(path)
+    assert_problem(response, "method-not-allowed")
+    assert response.headers["allow"] == taken
+    if not path.startswith(("/v1/", "/mcp")):
+        assert public.put(path, headers={"Accept": "text/html"}).headers["allow"] == taken
 
 
 def test_head_is_logged_and_refused_like_any_other_method(public: TestClient, caplog: pytest.LogCaptureFixture) -> None:
