@@ -159,6 +159,23 @@ def test_feedback_is_stored_without_a_question(public: TestClient, world: World)
     assert_problem(public.post("/v1/feedback", json={**sent, "article": "KB-7777"}), "not-found")
 
 
+def test_what_is_not_sent_as_json_is_refused_as_such(public: TestClient) -> None:
+    document = public.get("/v1/openapi.json").json()
+    bodies = {
+        path: item["post"]["requestBody"]["content"] for path, item in document["paths"].items() if "post" in item
+    }
+    paths = [path for path, content in bodies.items() if list(content) == ["application/json"]]
+    assert len(paths) == 5
+    for path in paths:
+        assert "415" in posts[path]["responses"]
+        for media_type in ("text/plain", "application/x-www-form-urlencoded", "text/json", ""):
+            sent = public.post(path, content=b'{"text": "401"}', headers={"Content-Type": media_type})
+            assert_problem(sent, "unsupported-media-type")
+            assert sent.headers["accept"] == "application/json"
+        as_json = {"Content-Type": "application/json; charset=utf-8"}
+        assert_problem(public.post(path, content=b'{"colour": 1}', headers=as_json), "invalid")
+
+
 def test_every_problem_is_a_problem_document(world: World, public: TestClient) -> None:
     assert_problem(public.get("/nowhere"), "not-found")
     assert_problem(public.delete("/v1/search"), "method-not-allowed")

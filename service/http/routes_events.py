@@ -109,7 +109,8 @@ async def _refuse_large(request: Request) -> None:
     dependencies=[Depends(_refuse_large)],
     status_code=201,
     responses=problem_responses(
-        "malformed", "forbidden", "not-found", "body-too-large", "invalid", "not-ready", "state-unavailable"
+        *("malformed", "forbidden", "not-found", "body-too-large", "unsupported-media-type", "invalid"),
+        *("not-ready", "state-unavailable"),
     ),
     summary="Note what became of a suggestion",
 )
