@@ -148,7 +148,8 @@ def test_absent_and_out_of_scope_are_the_same_problem(public: TestClient, name: 
 
 
 def test_feedback_is_stored_without_a_question(public: TestClient, world: World) -> None:
-    sent = {"index_version": "v", "article": "KB-1001", "helpful": True, "comment": "Step 2 was it."}
+    version = public.get("/v1/ready").json()["index_version"]
+    sent = {"index_version": version, "article": "KB-1001", "helpful": True, "comment": "Step 2 was it."}
     assert public.post("/v1/feedback", json=sent).status_code == 201
     import sqlite3
 
@@ -159,12 +160,25 @@ def test_feedback_is_stored_without_a_question(public: TestClient, world: World)
     assert_problem(public.post("/v1/feedback", json={**sent, "article": "KB-7777"}), "not-found")
 
 
+@pytest.mark.parametrize(
+    ("version", "status"),
+    [
+        ("20261124T044056553567-46f560ad8a3a", 201),
+        *[("20261124T044056553567-46f560ad8a3a\n", 422), ("my laser printer smokes", 422), ("", 422)],
+        ("٢٠٢٦١١٢٤T044056553567-46f560ad8a3a", 422),
+    ],
+)
+def test_feedback_is_about_a_version_that_could_have_been_served(public: TestClient, version: str, status: int) -> None:
+    sent = {"index_version": version, "article": "KB-1001", "helpful": True}
+    response = public.post("/v1/feedback", json=sent)
+    assert response.status_code == status
+    assert "laser" not in response.text
+
+
 def test_what_is_not_sent_as_json_is_refused_as_such(public: TestClient) -> None:
     document = public.get("/v1/openapi.json").json()
-    bodies = {
-        path: item["post"]["requestBody"]["content"] for path, item in document["paths"].items() if "post" in item
-    }
-    paths = [path for path, content in bodies.items() if list(content) == ["application/json"]]
+    posts = {path: item["post"] for path, item in document["paths"].items() if "post" in item}
+    paths = [path for path, post in posts.items() if list(post["requestBody"]["content"]) == ["application/json"]]
     assert len(paths) == 5
     for path in paths:
         assert "415" in posts[path]["responses"]
