@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 
 from service.answers import Answer, Citation, Snippet, Suggestion
-from service.quoting import close_fences
+from service.quoting import make_whole
 
 LinkTo = Callable[[Citation], str]
 """Address that opens a citation."""
@@ -48,7 +48,7 @@ def quote_article(title: str, summary: str, address: str, quoted: str = "", wher
     """
     source = f"[{escape(where or title)}](<{address}>)"
     if quoted.strip():
-        body = f"{_block_quote(close_fences(quoted.strip()))}\n>\n> — {source}"
+        body = f"{_block_quote(make_whole(quoted))}\n>\n> — {source}"
     else:
         body = f"{escape(summary)}\n\n— {source}".lstrip()
     return f"**{escape(title)}**\n\n{body}\n"
@@ -78,7 +78,7 @@ def _entry(rank: int, suggestion: Suggestion, link_to: LinkTo) -> str:
 def _quoted(snippet: Snippet, link_to: LinkTo) -> str:
     citation = snippet.citation
     where = " › ".join(citation.heading_path[1:])
-    quoted = _block_quote(close_fences(snippet.text))
+    quoted = _block_quote(make_whole(snippet.text))
     source = f"[{escape(quote_lines(citation))}](<{link_to(citation)}>)"
     return f"{quoted}\n>\n> — {source}{f', {escape(where)}' if where else ''}"
 

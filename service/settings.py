@@ -6,6 +6,7 @@ Only the command line and the app factory read them; everything below is handed 
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from indexer.errors import SettingsError
 from indexer.metadata import Audience
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
+_ORIGIN = re.compile(r"(?i:https?)://(?:[\w.-]+|\[[0-9A-Fa-f:.]+\])(?::\d{1,5})?")
 EVERYBODY = "*"
 _OPEN_TO_ALL = frozenset({"https://accounts.google.com"})
 """Issuers at which anybody in the world has an account, or can make one."""
@@ -51,7 +53,7 @@ class SingleSignOn:
 class Settings(BaseSettings):
     """What an operator may choose. Unknown names in a settings file or in code are refused, so a typo is found."""
 
-    model_config = SettingsConfigDict(env_prefix="KB_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="KB_", env_ignore_empty=True, extra="forbid", frozen=True)
 
     index: Path = Field(default=Path("var/index"), description="Directory of the published index.")
     host: str = Field(default="127.0.0.1", description="Address that `kb serve` listens on.")
@@ -147,6 +149,18 @@ class Settings(BaseSettings):
         """Files of settings often hold the name with nothing behind it."""
         return None if isinstance(value, str) and not value.strip() else value
 
+    @field_validator("public_url")
+    @classmethod
+    def _plain_origin(cls, value: str | None) -> str | None:
+        """Links are made by putting a path behind it, and all paths begin at the root."""
+        if value is None:
+            return None
+        origin = value.removesuffix("/")
+        if not _ORIGIN.fullmatch(origin):
+            raise ValueError("must be http:// or https:// and a host, such as https://kb.example.com, and nothing more")
+        _ = urlsplit(origin).port  # a ValueError where there is no such port
+        return origin
+
     @property
     def keys_path(self) -> Path:
         """The key file in use."""
@@ -166,7 +180,12 @@ class Settings(BaseSettings):
     def public_address(self) -> str:
         """Where people reach the console, without a slash at the end."""
         host = "localhost" if self.host in {"0.0.0.0", "::"} else f"[{self.host}]" if ":" in self.host else self.host  # noqa: S104
-        return (self.public_url or f"http://{host}:{self.port}").rstrip("/")
+        return self.public_url or f"http://{host}:{self.port}"
+
+    @property
+    def links_stay_here(self) -> bool:
+        """Whether links that begin with `public_address` lead nowhere on any other machine."""
+        return urlsplit(self.public_address).hostname in LOOPBACK_HOSTS
 
     @property
     def is_loopback(self) -> bool:
@@ -196,7 +215,9 @@ def load_settings(file: Path | None = None, **overrides: Any) -> Settings:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         name = ".".join(str(part) for part in first["loc"])
-        raise SettingsError(f"setting `{name}`: {first['msg']}; see docs/settings.md") from error
+        raise SettingsError(
+            f"setting `{name}`: {first['msg'].removeprefix('Value error, ')}; see docs/settings.md"
+        ) from error
     if settings.anonymous_audience is Audience.INTERNAL and not settings.is_loopback:
         raise SettingsError(
             f"anonymous callers may see internal articles only on a loopback host, not on {settings.host}; "

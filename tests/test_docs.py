@@ -168,6 +168,15 @@ def test_every_route_is_documented_and_no_other_is(routes: set[str]) -> None:
     assert sorted(rows) == sorted(routes)
 
 
+def test_the_examples_of_proxies_close_what_is_open_to_everybody_and_tells_of_others() -> None:
+    section = text_of(DOCS / "settings.md").partition("## Behind a proxy")[2]
+    examples = dict(re.findall(r"```(nginx|caddy)\n(.*?)```", section, re.DOTALL))
+    assert re.search(r"^ +location = /metrics { return 404; }$", examples["nginx"], re.MULTILINE)
+    assert re.search(r"^ +respond /metrics 404$", examples["caddy"], re.MULTILINE)
+    sent = set(re.findall(r"proxy_set_header (\S+)", examples["nginx"]))
+    assert sent == {"Host", "X-Forwarded-Proto", "X-Forwarded-For"}
+
+
 @each_page
 def test_routes_in_the_docs_exist(page: Path, routes: set[str]) -> None:
     patterns = [re.compile(re.sub(r"\\{\w+\\}", ".+", re.escape(route))) for route in routes]

@@ -148,7 +148,8 @@ def test_absent_and_out_of_scope_are_the_same_problem(public: TestClient, name: 
 
 
 def test_feedback_is_stored_without_a_question(public: TestClient, world: World) -> None:
-    sent = {"index_version": "v", "article": "KB-1001", "helpful": True, "comment": "Step 2 was it."}
+    version = public.get("/v1/ready").json()["index_version"]
+    sent = {"index_version": version, "article": "KB-1001", "helpful": True, "comment": "Step 2 was it."}
     assert public.post("/v1/feedback", json=sent).status_code == 201
     import sqlite3
 
@@ -159,9 +160,38 @@ def test_feedback_is_stored_without_a_question(public: TestClient, world: World)
     assert_problem(public.post("/v1/feedback", json={**sent, "article": "KB-7777"}), "not-found")
 
 
+@pytest.mark.parametrize(
+    ("version", "status"),
+    [
+        ("20261124T044056553567-46f560ad8a3a", 201),
+        *[("20261124T044056553567-46f560ad8a3a\n", 422), ("my laser printer smokes", 422), ("", 422)],
+        ("٢٠٢٦١١٢٤T044056553567-46f560ad8a3a", 422),
+    ],
+)
+def test_feedback_is_about_a_version_that_could_have_been_served(public: TestClient, version: str, status: int) -> None:
+    sent = {"index_version": version, "article": "KB-1001", "helpful": True}
+    response = public.post("/v1/feedback", json=sent)
+    assert response.status_code == status
+    assert "laser" not in response.text
+
+
+def test_what_is_not_sent_as_json_is_refused_as_such(public: TestClient) -> None:
+    document = public.get("/v1/openapi.json").json()
+    posts = {path: item["post"] for path, item in document["paths"].items() if "post" in item}
+    paths = [path for path, post in posts.items() if list(post["requestBody"]["content"]) == ["application/json"]]
+    assert len(paths) == 5
+    for path in paths:
+        assert "415" in posts[path]["responses"]
+        for media_type in ("text/plain", "application/x-www-form-urlencoded", "text/json", ""):
+            sent = public.post(path, content=b'{"text": "401"}', headers={"Content-Type": media_type})
+            assert_problem(sent, "unsupported-media-type")
+            assert sent.headers["accept"] == "application/json"
+        as_json = {"Content-Type": "application/json; charset=utf-8"}
+        assert_problem(public.post(path, content=b'{"colour": 1}', headers=as_json), "invalid")
+
+
 def test_every_problem_is_a_problem_document(world: World, public: TestClient) -> None:
     assert_problem(public.get("/nowhere"), "not-found")
-    assert "Allow" in public.delete("/v1/search").headers
     assert_problem(public.delete("/v1/search"), "method-not-allowed")
     assert_problem(public.post("/v1/search", content=b"{", headers={"Content-Type": "application/json"}), "malformed")
     assert_problem(public.post("/v1/search", content=b"x" * 300_000), "body-too-large")
@@ -233,6 +263,27 @@ def test_head_is_answered_as_get_without_a_body(public: TestClient, path: str) -
     assert (asked.status_code, asked.content) == (200, b"")
     assert asked.headers["content-type"] == got.headers["content-type"]
     assert "HEAD" not in str(public.get("/v1/openapi.json").json()["paths"].values())
+
+
+@pytest.mark.parametrize(
+    ("path", "taken"),
+    [
+        ("/v1/search", "GET, HEAD, POST"),
+        ("/v1/session", "DELETE, GET, HEAD, POST"),
+        ("/v1/articles/KB-1001", "GET, HEAD"),
+        ("/v1/feedback", "POST"),
+        ("/v1/openapi.json", "GET, HEAD"),
+        ("/sign-in", "GET, HEAD, POST"),
+        ("/static/console.css", "GET, HEAD"),
+        ("/mcp", "POST"),
+    ],
+)
+def test_a_refused_method_is_told_all_that_are_taken(public: TestClient, path: str, taken: str) -> None:
+    response = public.put(path)
+    assert_problem(response, "method-not-allowed")
+    assert response.headers["allow"] == taken
+    if not path.startswith(("/v1/", "/mcp")):
+        assert public.put(path, headers={"Accept": "text/html"}).headers["allow"] == taken
 
 
 def test_head_is_logged_and_refused_like_any_other_method(public: TestClient, caplog: pytest.LogCaptureFixture) -> None:

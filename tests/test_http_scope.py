@@ -110,7 +110,7 @@ def requests_for(method: str, path: str, name: str, symptom: str, product: str) 
             {"text": symptom, "limit": 50, "products": [product]},
             {"subject": symptom, "body": symptom, "limit": 50},
             {"text": symptom, "audience": "internal"},
-            {"article": name, "index_version": "v", "helpful": True},
+            {"article": name, "index_version": "20261124T044056553567-46f560ad8a3a", "helpful": True},
             {"token": "kbs_" + "x" * 43},
         )
         for body in bodies:

@@ -276,6 +276,19 @@ def test_unknown_settings_are_refused(tmp_path: Path, monkeypatch: pytest.Monkey
     assert load_settings(file, port=9002).port == 9002
 
 
+def test_an_empty_setting_is_not_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"KB_{name.upper()}" for name in Settings.model_fields]
+    default = load_settings()
+    file = tmp_path / "kb.env"
+    file.write_text("".join(f"{name}=\n" for name in names))
+    assert load_settings(file) == default
+    file.write_text("KB_PORT=9000\nKB_INDEX=articles.index\n")
+    for name in names:
+        monkeypatch.setenv(name, "")
+    assert load_settings() == default
+    assert load_settings(file) == default.model_copy(update={"port": 9000, "index": Path("articles.index")})
+
+
 def test_rate_limits_count_by_window() -> None:
     now = [30.0]
     limiter = RateLimiter(clock=lambda: now[0])

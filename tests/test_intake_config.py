@@ -152,6 +152,52 @@ def test_the_public_address_follows_host_and_port(tmp_path: Path) -> None:
     assert (
         load_settings(index=tmp_path, public_url="https://kb.example.com/").public_address == "https://kb.example.com"
     )
+    assert load_settings(index=tmp_path, public_url="HTTP://[::1]:8443").public_address == "HTTP://[::1]:8443"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("kb.example.com", "javascript:alert(1)", "https://", "ftp://kb.example.com", "https://kb.example.com:65536"),
+        *(
+            "https://help.example.com/kb",
+            "https://kb.example.com//",
+            "https://kb.example.com?x",
+            "https://kb.example.com#x",
+        ),
+        *("https://me@kb.example.com", "https://kb.example.com ", "https://kb.example.com>", "https://kb .example.com"),
+    ],
+)
+def test_a_public_address_that_links_cannot_begin_with_is_refused(
+    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KB_PUBLIC_URL", url)
+    with pytest.raises(SettingsError, match=r"setting `public_url`: (must be http:// or https:// and a host|Port out)"):
+        load_settings(index=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({}, 1),
+        ({"host": "0.0.0.0"}, 1),
+        ({"public_url": "http://localhost:8000"}, 1),
+        ({"host": "192.0.2.7"}, 0),
+        ({"public_url": "https://kb.example.com"}, 0),
+        ({"connectors_file": None}, 0),
+    ],
+)
+def test_who_would_send_links_that_nobody_else_can_open_is_told(
+    tmp_path: Path, changes: dict[str, Any], told: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    from service.database import Database
+
+    file = write(tmp_path / "c.yaml", {"zendesk": ZENDESK})
+    settings = load_settings(**{"index": tmp_path / "index", "connectors_file": file, **changes})
+    Intake(settings, Database(settings.state_url), {}).composer(lambda: None)
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == told
+    assert all(f"begin with {settings.public_address}, which opens on this machine only" in line for line in warnings)
 
 
 @pytest.mark.parametrize(

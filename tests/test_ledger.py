@@ -164,6 +164,7 @@ def test_only_a_key_s_holder_writes(page: TestClient, world: World) -> None:
         {"event": "clicked"},
         {"surface": "chat"},
         {"articles": ["KB-1001"] * 11},
+        {"index_version": "my laser printer smokes"},
     ],
 )
 def test_an_event_has_no_room_for_anything_else(page: TestClient, change: dict[str, object]) -> None:

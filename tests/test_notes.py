@@ -35,6 +35,16 @@ def test_a_snippet_cut_within_code_leaves_its_source_a_link() -> None:
     assert links_of(write_reply(suggestion(CUT), lambda citation: "https://kb.example/a")) == ["https://kb.example/a"]
 
 
+def test_a_snippet_cut_within_a_list_stays_a_list() -> None:
+    cut = "correct it.\n4. Watch the pool.\n5. Withdraw early."
+    answer = Answer(True, 0.9, 0.5, (suggestion(cut),), (), None, "v1", 1.0)
+    note = write_note(answer, lambda citation: "https://kb.example/a")
+    assert "   > correct it.\n   >\n   > 4. Watch the pool.\n   > 5. Withdraw early.\n" in note
+    assert '<ol start="4">' in MarkdownIt("commonmark").render(note)
+    reply = quote_article("T", "", "https://kb.example/a", "   - one\n   - two\n2. three\n", "a.md:1-3")
+    assert MarkdownIt("commonmark").render(reply).count("<li>") == 3
+
+
 def test_lines_cut_out_of_an_article_leave_their_source_a_link() -> None:
     reply = quote_article("The token expired", "", "https://kb.example/a", CUT, "api/token.md:12-14")
     assert links_of(reply) == ["https://kb.example/a"]

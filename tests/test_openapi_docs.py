@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,15 +12,24 @@ from typing import Any
 
 import pytest
 
+from indexer.articles import read_article
+from indexer.metadata import Audience
+from tests.conftest import build
 from tests.http_world import World, make_world, running
 
 PAGE = Path(__file__).parents[1] / "docs" / "api-clients.md"
 COMMANDS = re.findall(r"```console\n\$ (curl .*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+SAMPLES = PAGE.parents[1] / "kb_articles"
+PATHS = re.findall(r"/v1/articles/([\w/-]+\.md)", " ".join(COMMANDS))
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return make_world(tmp_path_factory.mktemp("examples"))
+    made = make_world(tmp_path_factory.mktemp("examples"))
+    for path in PATHS:
+        shutil.copy(SAMPLES / path, made.source / path)
+    build(made.source, made.index)
+    return made
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +55,14 @@ def test_each_example_works_as_it_stands(world: World, base: str, command: str) 
     done = curl(command, world, base)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
+
+
+def test_examples_name_public_sample_articles() -> None:
+    samples = [read_article(SAMPLES, file) for file in SAMPLES.rglob("*.md")]
+    public = [sample for sample in samples if sample.audience is Audience.PUBLIC]
+    named = {*PATHS, *re.findall(r"\bKB-\d+\b", " ".join(COMMANDS))}
+    assert len(named) == 2
+    assert named - {name for sample in public for name in (sample.path, sample.article_id)} == set()
 
 
 def test_examples_show_every_operation_that_a_program_calls(document: dict[str, Any]) -> None:

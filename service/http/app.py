@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.telemetry import TelemetryConfig
-from starlette.routing import Route
+from starlette.exceptions import HTTPException
+from starlette.routing import Match, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from indexer.errors import KBError
@@ -201,7 +202,19 @@ async def _end(task: asyncio.Task[None]) -> None:
 
 
 async def _answer_error(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException) and error.status_code == 405:
+        error = HTTPException(405, headers={"Allow": ", ".join(_methods_of(request))})
     return for_reader(request.scope, describe_error(error, request_id_of(request)))
+
+
+def _methods_of(request: Request) -> list[str]:
+    """All methods that the request's address takes; a route that refuses one knows only its own."""
+    asked = {**request.scope, "root_path": ""}  # a mount has taken its own part of the path off
+    found: set[str] = set()
+    for route in request.app.routes:
+        if route.matches(asked)[0] is not Match.NONE:
+            found |= {"GET"} if isinstance(route, Mount) else route.methods or set()
+    return sorted(found | {"HEAD"} if "GET" in found else found)
 
 
 async def _nobody_listens(request: Request, error: Exception) -> Response:

@@ -28,6 +28,14 @@ Product = Annotated[Text, Field(max_length=80)]
 Products = Annotated[
     list[Product], Field(max_length=20, description="Only articles about these products, and about none in particular.")
 ]
+IndexVersion = Annotated[
+    str,
+    Field(
+        pattern="^[0-9]{8}T[0-9]{12}-[0-9a-f]{12}$",
+        description="`index_version` of the answer or article that was shown. Its form is checked, not whether it was "
+        "ever served: an index that was built anew forgets the versions before.",
+    ),
+]
 Limit = Annotated[int, Field(ge=1, le=MAX_RESULTS, description="How many suggestions at most.")]
 
 
@@ -196,7 +204,7 @@ class FeedbackRequest(BaseModel):
         },
     )
 
-    index_version: Annotated[Text, Field(min_length=1, max_length=200)]
+    index_version: IndexVersion
     article: Annotated[Text, Field(min_length=1, max_length=1000)] = Field(description="Its path or id.")
     helpful: bool
     comment: Annotated[Text, Field(max_length=2000)] = ""

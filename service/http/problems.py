@@ -177,6 +177,10 @@ def _invalid(error: RequestValidationError, request_id: str) -> JSONResponse:
     found = error.errors()
     if any(item["type"] == "json_invalid" for item in found):
         return problem_response(KINDS["malformed"], "the body is not valid JSON", request_id)
+    if isinstance(error.body, bytes):  # FastAPI left it as it was: its media type is not JSON
+        headers = {"Accept": "application/json"}
+        detail = "the body is read as JSON only: send Content-Type: application/json"
+        return problem_response(KINDS["unsupported-media-type"], detail, request_id, headers=headers)
     errors = [
         {"location": ".".join(str(part) for part in item["loc"])[:200], "message": _message(item)} for item in found
     ]

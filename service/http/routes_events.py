@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from indexer.errors import NotFound
 from indexer.scope import PUBLIC
 from service.deflection import Event, EventKind, Surface
-from service.http.models import Text
+from service.http.models import IndexVersion, Text
 from service.http.problems import ProblemError, problem_responses
 from service.http.services import CallerDep, Services, ServicesDep
 
@@ -46,7 +46,7 @@ class EventRequest(BaseModel):
     articles: list[Annotated[Text, Field(min_length=1, max_length=1000)]] = Field(
         default=[], max_length=10, description="Paths or ids of the articles concerned, best first."
     )
-    index_version: Annotated[Text, Field(max_length=200)] = ""
+    index_version: IndexVersion | Literal[""] = ""
 
 
 class EventReceipt(BaseModel):
@@ -109,7 +109,8 @@ async def _refuse_large(request: Request) -> None:
     dependencies=[Depends(_refuse_large)],
     status_code=201,
     responses=problem_responses(
-        "malformed", "forbidden", "not-found", "body-too-large", "invalid", "not-ready", "state-unavailable"
+        *("malformed", "forbidden", "not-found", "body-too-large", "unsupported-media-type", "invalid"),
+        *("not-ready", "state-unavailable"),
     ),
     summary="Note what became of a suggestion",
 )

@@ -31,11 +31,11 @@ router = APIRouter(prefix="/v1", tags=["answers"])
 MAX_URL_CHARS, MAX_URL_TITLE_CHARS = 2_000, 500
 """What stays below the 64 KiB that the server reads as an address, whatever the script: POST takes longer texts."""
 
-_PROBLEMS = problem_responses("malformed", "forbidden", "body-too-large", "invalid", "busy", "not-ready")
+_PROBLEMS = ("malformed", "forbidden", "body-too-large", "invalid", "busy", "not-ready")
 
 
-def _answered(example: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
-    return {**_PROBLEMS, 200: {"content": {"application/json": {"example": example}}}}
+def _answered(example: dict[str, Any], *more: str) -> dict[int | str, dict[str, Any]]:
+    return {**problem_responses(*_PROBLEMS, *more), 200: {"content": {"application/json": {"example": example}}}}
 
 
 async def ask(services: Services, caller: Caller, question: Question, products: list[str]) -> AnswerBody:
@@ -85,7 +85,10 @@ async def search(
 
 
 @router.post(
-    "/search", operation_id="searchText", responses=_answered(ANSWER_EXAMPLE), summary="Search by a log or a whole text"
+    "/search",
+    operation_id="searchText",
+    responses=_answered(ANSWER_EXAMPLE, "unsupported-media-type"),
+    summary="Search by a log or a whole text",
 )
 async def search_text(
     body: SearchRequest,
@@ -101,7 +104,10 @@ async def search_text(
 @router.post(
     "/tickets/suggest",
     operation_id="suggestForTicket",
-    responses=_answered({**ANSWER_EXAMPLE, "internal_note": "**Suggested articles** (83% sure)\n…", "triage": None}),
+    responses=_answered(
+        {**ANSWER_EXAMPLE, "internal_note": "**Suggested articles** (83% sure)\n…", "triage": None},
+        "unsupported-media-type",
+    ),
     summary="Suggest articles for a ticket",
 )
 async def suggest_for_ticket(

@@ -25,7 +25,8 @@ router = APIRouter()
     status_code=201,
     tags=["feedback"],
     responses=problem_responses(
-        "malformed", "forbidden", "not-found", "body-too-large", "invalid", "not-ready", "state-unavailable"
+        *("malformed", "forbidden", "not-found", "body-too-large", "unsupported-media-type", "invalid"),
+        *("not-ready", "state-unavailable"),
     ),
     summary="Say whether an article helped",
 )
@@ -82,7 +83,7 @@ async def get_session(response: Response, caller: CallerDep) -> SessionBody:
     "/v1/session",
     operation_id="signIn",
     tags=["session"],
-    responses=problem_responses("malformed", "invalid", "forbidden"),
+    responses=problem_responses("malformed", "unsupported-media-type", "invalid", "forbidden"),
     summary="Sign in to the console",
 )
 async def sign_in(body: SessionRequest, request: Request, response: Response, services: ServicesDep) -> SessionBody:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from service.assistant import Assistant
     from service.intake.composing import AssistantComposer
     from service.intake.worker import Worker
+
+logger = logging.getLogger("kb.intake")
 
 _DAY_S = 86_400.0
 _HOUR_S = 3_600.0
@@ -92,7 +95,10 @@ class Intake(IntakeStores):
         """Makes notes with the assistant that is given then."""
         from service.intake.composing import AssistantComposer
 
-        return AssistantComposer(assistant, self.recent, self.settings.public_address)
+        address = self.settings.public_address
+        if self.connectors and self.settings.links_stay_here:
+            logger.warning("links in notes begin with %s, which opens on this machine only: set KB_PUBLIC_URL", address)
+        return AssistantComposer(assistant, self.recent, address)
 
     def worker(
         self,

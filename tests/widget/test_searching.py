@@ -245,7 +245,7 @@ def test_html_that_is_not_as_the_service_sends_it_is_held_to_the_list(page: Any)
                 "path": "x.md",
                 "title": "T",
                 "html": evil,
-                "index_version": "v",
+                "index_version": "20261124T044056553567-46f560ad8a3a",
                 "last_verified": None,
             },
             headers={"Access-Control-Allow-Origin": "*"},
