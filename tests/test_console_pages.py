@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -151,6 +152,27 @@ def test_the_copied_lines_of_a_public_page_hold_no_front_matter(public: TestClie
     url = "/articles/KB-1001?lines=1-9"
     assert "related: [KB-1003, KB-7777]" in engineer.get(url).text
     assert "related:" not in public.get(url).text
+
+
+def test_cited_lines_that_the_article_no_longer_has_are_said(public: TestClient) -> None:
+    assert "Lines 14–18 of" in public.get("/articles/KB-1001?lines=14-18").text
+    count = public.get("/v1/articles/KB-1001?format=markdown").text.count("\n") + 1
+    assert f"–{count}</" not in (gone := public.get("/articles/KB-1001?lines=9998-9999").text)
+    assert "Lines 9998–9999 of" in gone
+    assert "no longer there" in gone
+    assert "marked below" not in gone
+    assert "marked below" in public.get("/articles/KB-1001?lines=5-9999").text
+
+
+def test_who_finds_nothing_here_may_sign_in_and_comes_back(public: TestClient, engineer: TestClient) -> None:
+    asked = {"headers": {"Accept": "text/html"}}
+    hidden, nothing = (public.get(f"/articles/{name}", **asked) for name in ("KB-7777", "KB-0000"))
+    assert "you come back to this address" in hidden.text
+    same = [re.sub(r"KB-\d+|request:\w+", "", page.text) for page in (hidden, nothing)]
+    assert same[0] == same[1], "it tells nothing"
+    referer = {"Referer": "http://testserver/articles/KB-7777?lines=3"}
+    assert 'name="return" value="/articles/KB-7777?lines=3"' in public.get("/sign-in", headers=referer).text
+    assert "you come back" not in engineer.get("/articles/KB-0000", **asked).text
 
 
 def test_pages_hold_nothing_inline(engineer: TestClient) -> None:

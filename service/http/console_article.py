@@ -61,6 +61,7 @@ class ArticleView:
 
     Attributes:
         cited: the marked lines, for a person; empty without any.
+        gone: lines that were to be marked and that the article does not have, as one that has become shorter.
         related: what its author names as related, with addresses.
         repeats, close: articles that say the same in the same words, and those close in meaning, with addresses.
         reply: the article, or its marked lines, as the body of a reply.
@@ -71,6 +72,7 @@ class ArticleView:
     version: str
     has_title: bool
     cited: str
+    gone: str
     checklist: ChecklistView | None
     related: tuple[tuple[ArticleCard, str], ...]
     repeats: tuple[tuple[Neighbour, str], ...]
@@ -84,7 +86,8 @@ def article_view(
 ) -> ArticleView:
     """`article` with `lines` marked, as `caller` may see it."""
     scope = caller.scope()
-    cited = parse_lines(lines)
+    wanted = parse_lines(lines)
+    cited = _within(wanted, article)
     related = related_cards(article, assistant, scope)
     named = {card.path for card in related}
     return ArticleView(
@@ -93,6 +96,7 @@ def article_view(
         version=assistant.index_version,
         has_title=any(section.level == 1 for section in article.sections),
         cited=_name_lines(cited, "–"),
+        gone="" if cited else _name_lines(wanted, "–"),
         checklist=checklist_view(article, assistant, scope, base_url),
         related=tuple((card, article_url(card.path)) for card in related),
         repeats=tuple((other, article_url(other.path)) for other in neighbours if other.shared),
@@ -137,6 +141,12 @@ def _reply(article: Article, markdown: str, cited: LineRange | None, base_url: s
     quoted = source.slice(source.line_span(cited.first, last))
     span = _name_lines(LineRange(cited.first, last), "-")
     return quote_article(article.title, article.summary, f"{address}?lines={span}", quoted, f"{article.path}:{span}")
+
+
+def _within(lines: LineRange | None, article: Article) -> LineRange | None:
+    """The part of `lines` that the article has; None if that is nothing."""
+    count = article.source.text.count("\n") + 1
+    return None if lines is None or lines.first > count else LineRange(lines.first, min(lines.last, count))
 
 
 def _name_lines(lines: LineRange | None, dash: str) -> str:

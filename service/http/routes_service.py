@@ -136,13 +136,17 @@ def sign_in_by_key(services: Services, token: str) -> Identity:
 
 
 def start_session(services: Services, request: Request, response: Response, holder: Identity) -> None:
-    """Open a session for `holder` and set its cookie."""
+    """Open a session for `holder` and set its cookie.
+
+    It comes along when somebody follows a link from elsewhere, as from a note in a ticket; what changes anything is
+    refused to pages of other origins (`Gatekeeper`).
+    """
     response.set_cookie(
         SESSION_COOKIE,
         services.gatekeeper.sessions.open(holder),
         max_age=int(services.settings.session_hours * 3600),
         httponly=True,
-        samesite="strict",
+        samesite="lax",
         secure=request.url.scheme == "https",
         path="/",
     )
@@ -152,7 +156,7 @@ def end_session(services: Services, request: Request, response: Response) -> Non
     """Close the session and drop its cookie."""
     if cookie := request.cookies.get(SESSION_COOKIE):
         services.gatekeeper.sessions.close(cookie)
-    response.delete_cookie(SESSION_COOKIE, path="/", httponly=True, samesite="strict")
+    response.delete_cookie(SESSION_COOKIE, path="/", httponly=True, samesite="lax")
 
 
 @cache

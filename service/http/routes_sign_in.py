@@ -103,11 +103,7 @@ async def begin_sign_in(request: Request, services: ServicesDep, caller: CallerD
 
 @router.get(CALLBACK_PATH)
 async def end_sign_in(request: Request, services: ServicesDep, caller: CallerDep) -> Response:
-    """Where the provider sends the browser, with a code or an error.
-
-    The session's cookie is SameSite=Strict, and a redirect from elsewhere would go on without it. So this is a page,
-    which goes on by itself.
-    """
+    """Where the provider sends the browser, with a code or an error."""
     from service.oidc import ProviderUnavailable, SignInRefused, TokenRefused
 
     provider = _provider(services)
@@ -131,8 +127,7 @@ async def end_sign_in(request: Request, services: ServicesDep, caller: CallerDep
     if not holder.is_internal:
         _log(request, "the account is not among KB_OIDC_INTERNAL")
         return _page(services, caller, 403, back, _NO_ENGINEER)
-    response = page("signed_in.html", None, name=holder.name, return_to=back)
-    response.headers["Referrer-Policy"] = "no-referrer"  # the address holds the code
+    response = RedirectResponse(back, 303, {"Cache-Control": "no-store"})
     start_session(services, request, response, holder)
     return response
 

@@ -215,7 +215,7 @@ class Gatekeeper:
         return not holder.key_file or any(key.id == holder.id for key in self.keys.all())
 
     def _check_same_origin(self, request: HTTPConnection) -> None:
-        """SameSite=Strict keeps the cookie at home; this stops a sibling port or subdomain too."""
+        """The session goes along with links from elsewhere; whatever changes something has to come from our pages."""
         if is_from_elsewhere(request) and request.scope.get("method", "GET") not in {"GET", "HEAD"}:
             raise ProblemError("forbidden", "a console session works on the console's own pages only")
 

@@ -164,6 +164,16 @@ def test_a_printed_page_holds_the_content_only(public: Any) -> None:
     assert public.locator(".prose").is_visible()
 
 
+def test_commands_of_the_first_steps_are_printed_whole(engineer: Any) -> None:
+    type_symptom(engineer)
+    engineer.wait_for_selector(".steps pre")
+    engineer.emulate_media(media="print")
+    pre = engineer.locator(".steps pre").first
+    pre.evaluate("e => { e.style.width = '40px' }")
+    assert pre.evaluate("e => [getComputedStyle(e).whiteSpace, e.scrollWidth <= e.clientWidth]") == ["pre-wrap", True]
+    assert engineer.locator(".panel button:visible").count() == 0
+
+
 def test_it_works_without_script(open_page: Any) -> None:
     plain = open_page(java_script_enabled=False)
     plain.goto("/")

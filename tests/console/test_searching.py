@@ -209,6 +209,9 @@ def test_a_session_that_ended_is_said(engineer: Any) -> None:
     engineer.fill("#kb-q", f"{SYMPTOM} again")
     engineer.wait_for_selector("text=Your session has ended")
     assert engineer.locator(".badge-internal").count() == 0
+    assert engineer.inner_text(".top .scope") == "Public view"
+    assert engineer.locator(".top").get_by_text("Sign out").count() == 0
+    assert engineer.locator(".top").get_by_text("Sign in").is_visible()
 
 
 @pytest.mark.parametrize(

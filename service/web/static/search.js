@@ -138,8 +138,21 @@ function show(html, isSameText) {
     link.textContent = "Sign in again";
     ended.querySelector("p").append(link, " to see the internal ones.");
     area.prepend(ended);
+    showPublicHeader();
   }
   announce(area.querySelector("[data-announce]")?.dataset.announce ?? "");
+}
+
+// Whose view it is stands in the header, which a search does not load again.
+function showPublicHeader() {
+  const badge = document.querySelector(".top .scope");
+  badge?.classList.remove("scope-internal");
+  badge?.replaceChildren("Public view");
+  const link = document.createElement("a");
+  link.className = "quiet";
+  link.href = "/sign-in";
+  link.textContent = "Sign in";
+  document.querySelector('.top form[action="/sign-out"]')?.replaceWith(link);
 }
 
 function fail(status, retryAfter) {
