@@ -32,7 +32,7 @@ from indexer.gathering import (
     read_sources,
 )
 from indexer.metadata import Audience
-from indexer.publishing import Learned, fresh_folder, lock_index, make_manifest, publish, read_learned
+from indexer.publishing import Learned, build_folder, lock_index, make_manifest, publish, read_learned
 from indexer.snapshot import Manifest, check_files, current_version
 from indexer.writing import write_texts, write_vectors
 
@@ -123,8 +123,6 @@ def build_index(
             version, embedded = _publish_version(
                 index_dir, gathered, embedder, embeddings, kept, learned, options, progress
             )
-            embeddings.keep_only(key for entry in gathered.entries for key in entry.vector_keys)
-            kept.keep_only(gathered.entries)
         finally:
             embeddings.close()
             kept.close()
@@ -219,18 +217,20 @@ def _publish_version(
     """Embed what is new, write a version and publish it. Returns its name, and how many texts were embedded."""
     entries = gathered.entries
     chunks, openings, embedded = _embed(embeddings, embedder, entries, kept, progress)
-    building = fresh_folder(index_dir)
     steps = len(entries) + 1  # the last is publishing
     kind = choose_type(options.index_type, len(chunks))
     paths = [entry.path for entry in entries]
     count, counts = len(chunks), [len(entry.vector_keys) - 1 for entry in entries]
-    progress("writing", 0, steps)
-    write_vectors(building, chunks, openings, paths, counts, kind, learned)
-    del chunks, openings
-    write_texts(building, kept.read(entries), lambda done: progress("writing", done, steps))
-    limits = _fit_limits(options.limits, embedder)
-    manifest = make_manifest(building, embedder, kind, limits, len(entries), count, gathered.inputs)
-    version = publish(index_dir, building, manifest)
+    with build_folder(index_dir) as building:
+        progress("writing", 0, steps)
+        write_vectors(building, chunks, openings, paths, counts, kind, learned)
+        del chunks, openings
+        write_texts(building, kept.read(entries), lambda done: progress("writing", done, steps))
+        embeddings.keep_only(key for entry in entries for key in entry.vector_keys)
+        kept.keep_only(entries)  # before it goes live: an error means that nothing was published
+        limits = _fit_limits(options.limits, embedder)
+        manifest = make_manifest(building, embedder, kind, limits, len(entries), count, gathered.inputs)
+        version = publish(index_dir, building, manifest)
     progress("writing", steps, steps)
     return version, embedded
 

@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.arrays import write_array
 from indexer.articles import Article, Block, Section
 from indexer.errors import IndexCorrupt
 from indexer.metadata import Audience, LooseFrontMatter
@@ -110,7 +111,7 @@ class StoreWriter:
     def __exit__(self, *_: object) -> None:
         self._catalog.close()
         self._store.close()
-        np.asarray(self._offsets, "<u8").tofile(self._folder / "articles.idx")
+        write_array(self._folder / "articles.idx", np.asarray(self._offsets, "<u8"))
 
     def add(self, card: dict[str, Any], record: bytes) -> None:
         """Take the next article: its `card_values`, and its `article_record`."""
