@@ -54,10 +54,13 @@ def search(
     settings = load_settings(index=index)
 
     from service.assistant import Assistant
+    from service.products import require_products
 
     audiences = (INTERNAL if audience is Audience.INTERNAL else PUBLIC).audiences
     scope = Scope(audiences, frozenset(name.casefold() for name in product or ()))
-    answer = Assistant(settings.index).answer(question, scope)
+    assistant = Assistant(settings.index)
+    require_products(scope, assistant.snapshot.store.cards)
+    answer = assistant.answer(question, scope)
     if as_json:
         typer.echo(json.dumps(answer.as_dict(), ensure_ascii=False, indent=2))
     else:

@@ -66,6 +66,12 @@ def test_search_as_json_from_standard_input_and_by_audience(world: World) -> Non
     assert {s["audience"] for s in json.loads(out)["suggestions"]} == {"public"}
 
 
+def test_a_mistyped_product_does_not_look_like_no_answer(world: World) -> None:
+    assert run(world, "search", "invalid_token", "--product", "Platform-API")[0] == 0
+    with pytest.raises(InputError, match=r"no article names product 'platfrom-api'; there are: .*platform-api"):
+        run(world, "search", "invalid_token", "--product", "platfrom-api")
+
+
 def test_an_empty_question_is_an_error(world: World) -> None:
     with pytest.raises(InputError):
         run(world, "search", "  ")
