@@ -177,7 +177,7 @@ def gather_articles(
             continue
         entry = known[key]
         if entry.article_id in paths:
-            reason = f"has the same id {entry.article_id} as {paths[entry.article_id]}"
+            reason = f"has the same id {entry.article_id} as {paths[entry.article_id]}; give it one of its own"
             errors[path] = ArticleError(path, 1, reason)
         else:
             paths[entry.article_id] = path

@@ -137,7 +137,7 @@ def test_malformed_files_are_left_out_and_told(small_world: Path, index_dir: Pat
     report = build(small_world, index_dir)
     assert [str(error) for error in report.errors] == [
         "bad.md:2: is not UTF-8 (byte 0xff); save it as UTF-8",
-        "zz.md:1: has the same id KB-1001 as auth/token-expired.md",
+        "zz.md:1: has the same id KB-1001 as auth/token-expired.md; give it one of its own",
     ]
     assert report.article_count == 4
 

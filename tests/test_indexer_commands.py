@@ -138,6 +138,20 @@ def test_verify_tells_a_changed_article_from_a_sound_index(source: Path, index_d
     assert changed.stdout.startswith("a.md: ")
 
 
+def test_verify_says_why_a_file_is_not_in_the_index(source: Path, index_dir: Path) -> None:
+    write_article(source, "a.md", article_id="KB-1")
+    write_article(source, "dup.md", article_id="KB-1")
+    (source / "bad.md").write_text("---\ntitle: [\n---\n\n# Bad\n", "utf-8")
+    told = run("index", source, "--index", index_dir).stderr
+    found = run("verify", "--index", index_dir, "--source", source).stdout
+    for path, reason in (("dup.md", "has the same id KB-1 as a.md; give it one of its own"), ("bad.md", "malformed")):
+        assert f"{path}:" in told
+        assert f"{path}: " in found
+        assert reason in found
+    assert "give it one of its own" in told
+    assert "run `kb index`" not in found
+
+
 def test_lint_prints_place_rule_and_message(source: Path) -> None:
     write_article(source, "a.md", "See [gone](gone.md).\n")
     result = run("lint", source)
