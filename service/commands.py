@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from indexer.audience import Audience
+
+if TYPE_CHECKING:
+    from service.settings import Settings
 
 app = typer.Typer()
 keys_app = typer.Typer(no_args_is_help=True)
@@ -137,12 +140,17 @@ def deflection(
 
     Explicit, implicit and durable deflection are counted apart; see docs/widget.md.
     """
-    from service.database import Database
+    from service.database import Database, holds_nothing
     from service.ledger import Ledger
     from service.settings import load_settings
 
     settings = load_settings(settings_file, index=index, durable_days=durable_days)
-    database = Database(settings.state_url)
+    is_new = holds_nothing(settings.state_url)
+    if is_new and settings.database_url is None:
+        from indexer.snapshot import current_version
+
+        current_version(settings.index)  # a mistyped --index must not look like a quiet month
+    database = Database("sqlite://" if is_new else settings.state_url)
     try:
         report = Ledger(database).report(days, settings.durable_days)
     finally:
@@ -177,6 +185,7 @@ def add_key(
     kind = KeyKind.PUBLISHABLE if publishable else KeyKind.SECRET
     key, token = make_key(name, kind, audience, origin or ())
     KeyFile(settings.keys_path).add(key)
+    _note_missing_index(settings)
     typer.echo(f"{kind.value} key {key.id} ({audience.value}) for {key.name}, stored in {settings.keys_path}", err=True)
     typer.echo("Keep it now; it cannot be shown again:", err=True)
     typer.echo(token)
@@ -193,6 +202,7 @@ def list_keys(index: IndexOption = None, settings_file: SettingsOption = None) -
     from service.settings import load_settings
 
     settings = load_settings(settings_file, index=index)
+    _note_missing_index(settings)
     table = Table("id", "name", "kind", "audience", "origins", "created", box=None, header_style="bold")
     for key in KeyFile(settings.keys_path).all():
         values = (key.id, key.name, key.kind.value, key.audience.value, " ".join(key.origins), key.created)
@@ -210,5 +220,17 @@ def revoke_key(
     from service.keys import KeyFile
     from service.settings import load_settings
 
-    key = KeyFile(load_settings(settings_file, index=index).keys_path).revoke(key_id)
+    settings = load_settings(settings_file, index=index)
+    _note_missing_index(settings)
+    key = KeyFile(settings.keys_path).revoke(key_id)
     typer.echo(f"revoked {key.id} ({key.name})")
+
+
+def _note_missing_index(settings: Settings) -> None:
+    """Keys lie beside the index unless a file is named for them, so a mistyped --index has keys of its own."""
+    if settings.keys_file is None and not (settings.index / "CURRENT").is_file():
+        typer.echo(
+            f"kb: note: there is no index at {settings.index}; its keys are in {settings.keys_path}, which no service "
+            "reads that serves another one",
+            err=True,
+        )

@@ -6,13 +6,14 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from eval.cli import app
-from indexer.errors import InputError
+from indexer.errors import IndexNotFound, InputError
 from indexer.metadata import Audience
 from service.keys import KeyFile, KeyKind
 from tests.conftest import FakeEmbedder
@@ -93,6 +94,25 @@ def test_keys_are_made_listed_and_revoked(world: World) -> None:
     page = keys.find(token.strip())
     assert page
     assert page.origins == ("https://help.example.com",)
+
+
+def test_a_report_creates_nothing(tmp_path: Path, world: World) -> None:
+    before = sorted(tmp_path.iterdir())
+    code, out = run(world, "deflection", "--json")
+    assert (code, json.loads(out)["visits"]["all"]["shown"]) == (0, 0)
+    with pytest.raises(IndexNotFound, match=r"no index at .*typo"):
+        run(replace(world, index=tmp_path / "typo"), "deflection")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_keys_beside_no_index_are_told_of(tmp_path: Path, world: World) -> None:
+    for index, is_told in ((world.index, False), (tmp_path / "typo", True)):
+        for command in (("add", "console"), ("list",), ("revoke", "none")):
+            result = runner.invoke(app, ["keys", *command, "--index", str(index)])
+            assert (f"kb: note: there is no index at {index}" in result.stderr) is is_told
+    elsewhere = {"KB_KEYS_FILE": str(tmp_path / "keys.json")}
+    named = runner.invoke(app, ["keys", "list", "--index", str(tmp_path / "typo")], env=elsewhere)
+    assert "note" not in named.stderr
 
 
 def test_help_loads_nothing_heavy() -> None:
