@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -31,9 +32,40 @@ def read_standard_input() -> str:
     return sys.stdin.buffer.read().decode("utf-8", "replace")
 
 
-@app.command()
+def ticket_text(text: str, title: str, extra: Sequence[str], *, from_stdin: bool) -> str:
+    """The text that a command is about: its argument, or standard input; a longer one than can be asked is shortened.
+
+    Args:
+        extra: further arguments, which are an error.
+
+    Raises:
+        InputError: there are some.
+    """
+    from indexer.errors import InputError
+    from service.answers import MAX_QUERY_CHARS
+    from service.queries import shorten_text
+
+    if extra:
+        raise InputError("the text has to be one argument: put the text in quotes, or use - to read standard input")
+    whole = read_standard_input() if from_stdin or text == "-" else text
+    read = shorten_text(whole, max(0, MAX_QUERY_CHARS - len(title)))
+    if read.is_cut:
+        typer.echo(
+            f"kb: note: read the first {read.first:,} and the last {read.last:,} of {read.whole:,} characters", err=True
+        )
+    return read.text
+
+
+@app.command(context_settings={"allow_extra_args": True})
 def search(
-    text: Annotated[str, typer.Argument(help="A symptom or a whole ticket; - reads it from standard input.")] = "",
+    context: typer.Context,
+    text: Annotated[
+        str,
+        typer.Argument(
+            help="A symptom or a whole ticket; - reads it from standard input. Of more than 20,000 characters the head "
+            "and the tail are read."
+        ),
+    ] = "",
     *,
     index: IndexOption = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=50, help="How many articles at most.")] = 5,
@@ -53,7 +85,7 @@ def search(
     from service.answers import Question
     from service.settings import load_settings
 
-    question = Question(read_standard_input() if from_stdin or text == "-" else text, title, limit)
+    question = Question(ticket_text(text, title, context.args, from_stdin=from_stdin), title, limit)
     settings = load_settings(index=index)
 
     from service.assistant import Assistant

@@ -96,6 +96,24 @@ def test_keys_are_made_listed_and_revoked(world: World) -> None:
     assert page.origins == ("https://help.example.com",)
 
 
+@pytest.mark.parametrize("command", ["search", "triage"])
+def test_of_a_text_that_is_too_long_head_and_tail_are_read(world: World, command: str) -> None:
+    text = "Since noon\n" + "nothing to see here\n" * 2000 + "HTTP 401 invalid_token\n"
+    arguments = [command, "-", "--title", "Import", "--index", str(world.index)]
+    result = runner.invoke(app, arguments, input=text)
+    assert result.exit_code == 0, result.exception
+    assert "kb: note: read the first 9,991 and the last 9,983 of 40,034 characters" in result.stderr
+    assert command == "triage" or "API answers 401 invalid_token" in result.stdout
+    assert "note" not in runner.invoke(app, arguments, input="HTTP 401 invalid_token").stderr
+
+
+@pytest.mark.parametrize("command", ["search", "triage"])
+def test_forgotten_quotes_are_told_of(world: World, command: str) -> None:
+    with pytest.raises(InputError, match="put the text in quotes, or use - to read standard input"):
+        run(world, command, "every", "request", "answers", "401")
+    assert runner.invoke(app, [command, "x", "--no-such-option"]).exit_code == 2
+
+
 def test_a_report_creates_nothing(tmp_path: Path, world: World) -> None:
     before = sorted(tmp_path.iterdir())
     code, out = run(world, "deflection", "--json")
