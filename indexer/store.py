@@ -141,6 +141,10 @@ class ArticleStore:
         """The row of the article with this path or id; None if there is none."""
         return self._by_path.get(name, self._by_id.get(name))
 
+    def row_of_path(self, path: str) -> int | None:
+        """The row of the article with this path; None if there is none."""
+        return self._by_path.get(path)
+
     def articles(self) -> Iterator[Article]:
         """All articles in row order, read one by one."""
         return (self._read(row) for row in range(len(self.cards)))

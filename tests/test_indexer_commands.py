@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -116,6 +117,25 @@ def test_a_malformed_file_is_named_and_the_rest_is_published(source: Path, index
     assert result.exit_code == 1
     assert json.loads(result.stdout)["articles"] == 1
     assert "bad.md:" in result.stderr
+
+
+def test_watch_says_that_a_malformed_file_stays_as_it_was(
+    source: Path, index_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_article(source, "a.md")
+
+    def watch(_source: Path, _index: Path, rebuild: Callable[[], None]) -> None:
+        rebuild()
+        file.write_text("---\ntitle: [\naudience: public\n---\n\n# Bad\n", "utf-8")
+        rebuild()
+
+    monkeypatch.setattr("indexer.watching.watch_articles", watch)
+    result = run("index", source, "--index", index_dir, "--watch")
+    assert "a.md:3: front matter is not valid YAML" in result.stderr
+    assert "; its last good version stays in the index" in result.stderr
+    assert "1 malformed files are in the index as they were before" in result.stderr
+    assert "not in the index" not in result.stderr
+    assert Snapshot.open(index_dir).store.row_of_path("a.md") == 0
 
 
 def test_strict_publishes_nothing(source: Path, index_dir: Path) -> None:
