@@ -11,6 +11,7 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
+from itertools import takewhile
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -160,7 +161,7 @@ def parse_article(path: str, data: bytes, default_audience: Audience = Audience.
     """Parse one file's bytes. Pure: `path` is only a name. Raises ArticleError as `read_article`, NoText among them."""
     source = _decode(path, data)
     tokens = markdown_parser().parse(source.text.removeprefix("\ufeff"))
-    meta = _front_matter(path, tokens)
+    meta = _front_matter(path, tokens, source.text.removeprefix("\ufeff"))
     headings = [tokens[i + 1].content for i, token in enumerate(tokens) if token.type == "heading_open"]
     title = meta.title or (plain_text(headings[0]) if headings else "") or _title_from(path)
     sections = tuple(_sections(source, tokens, title))
@@ -211,10 +212,25 @@ def _decode(path: str, data: bytes) -> SourceText:
         raise ArticleError(path, line, f"is not UTF-8 (byte 0x{data[error.start]:02x}); save it as UTF-8") from error
 
 
-def _front_matter(path: str, tokens: list[Token]) -> LooseFrontMatter:
+def _front_matter(path: str, tokens: list[Token], text: str) -> LooseFrontMatter:
     if not tokens or tokens[0].type != "front_matter":
+        if _UNCLOSED.match(text) and _names_field(text):
+            raise ArticleError(path, 1, "front matter begins at line 1 and is never closed; add a line `---` after it")
         return LooseFrontMatter()
     return LooseFrontMatter.model_validate({}) if not tokens[0].content.strip() else _validate(path, tokens[0].content)
+
+
+_UNCLOSED = re.compile(r"---[ \t]*(?:\r\n|\r|\n)")
+_YAML_LINE = re.compile(r"([A-Za-z_][\w-]*)[ \t]*:(?:[ \t]|$)|[ \t]+\S|-[ \t]")
+
+
+def _names_field(text: str) -> bool:
+    """Whether the second line and those like it are YAML that names a field of the schema.
+
+    What else stands under a `---` is text under a thematic break.
+    """
+    lines = takewhile(bool, map(_YAML_LINE.match, re.split(r"\r\n|\r|\n", text)[1:]))
+    return any(line and line[1] in LooseFrontMatter.model_fields for line in lines)
 
 
 def _validate(path: str, content: str) -> LooseFrontMatter:

@@ -31,8 +31,9 @@ from indexer.gathering import (
     gather_articles,
     read_sources,
 )
+from indexer.keeping import LastGood, keep_nothing
 from indexer.metadata import Audience
-from indexer.publishing import Learned, fresh_folder, lock_index, make_manifest, publish, read_learned
+from indexer.publishing import Learned, build_folder, lock_index, make_manifest, publish, read_learned
 from indexer.snapshot import Manifest, check_files, current_version
 from indexer.writing import write_texts, write_vectors
 
@@ -48,10 +49,13 @@ class BuildOptions:
     Attributes:
         default_audience: audience of articles that name none.
         strict: publish nothing if any file is malformed, or what was learned is damaged.
+        keep_last_good: of a file that is malformed, keep what the live version holds, where that may stay
+            (`indexer.keeping`).
     """
 
     default_audience: Audience = Audience.INTERNAL
     strict: bool = False
+    keep_last_good: bool = False
     index_type: IndexType = IndexType.AUTO
     limits: ChunkLimits = field(default_factory=ChunkLimits)
 
@@ -64,7 +68,8 @@ class BuildReport:
         version: the published version; the old one's name if nothing had changed.
         published: whether a new version went live.
         added, changed, removed: paths, against the version before.
-        errors: one for each malformed file, which is not in the index.
+        errors: one for each malformed file, which is not in the index, or as it was before if it is among `kept`.
+        kept: paths of malformed files whose last good version stays in the index.
         embedded, reused: vectors computed now, and taken over by content.
         model, precision: what embeds.
         learning_lost: why the new version does not know what the one before had learned; empty if nothing was lost.
@@ -78,6 +83,7 @@ class BuildReport:
     changed: tuple[str, ...]
     removed: tuple[str, ...]
     errors: tuple[ArticleError, ...]
+    kept: tuple[str, ...]
     embedded: int
     reused: int
     duration_s: float
@@ -108,23 +114,23 @@ def build_index(
         sources = read_sources(source_dir, recipe)
         live = _sound_version(index_dir, digest_inputs([source.key for source in sources]), options.index_type)
         if live and live.article_count == len(sources):  # so no file is left out, and there are no errors to tell of
-            return _unchanged(current_version(index_dir), live, (), started)
+            return _unchanged(current_version(index_dir), live, None, started)
         embeddings = EmbeddingCache(index_dir / "embeddings.sqlite", embedder.fingerprint)
         kept = ArticleCache(index_dir / "articles.sqlite")
         try:
+            keep = LastGood(index_dir, options.default_audience) if options.keep_last_good else keep_nothing
             gathered = gather_articles(
-                source_dir, sources, recipe, embedder.count_tokens, embeddings.key, kept, progress
+                source_dir, sources, recipe, embedder.count_tokens, embeddings.key, kept, progress, keep
             )
+            live = live or _sound_version(index_dir, gathered.inputs, options.index_type)
             _check_gathered(source_dir, gathered, options.strict)
             if live and live.inputs == gathered.inputs:
-                return _unchanged(current_version(index_dir), live, tuple(gathered.errors), started)
+                return _unchanged(current_version(index_dir), live, gathered, started)
             learned, lost = _carry_over(index_dir, embedder, options.strict)
             before = _cards_before(index_dir)
             version, embedded = _publish_version(
                 index_dir, gathered, embedder, embeddings, kept, learned, options, progress
             )
-            embeddings.keep_only(key for entry in gathered.entries for key in entry.vector_keys)
-            kept.keep_only(gathered.entries)
         finally:
             embeddings.close()
             kept.close()
@@ -138,6 +144,7 @@ def build_index(
         changed=tuple(sorted(path for path in now.keys() & before.keys() if now[path] != before[path])),
         removed=tuple(sorted(before.keys() - now.keys())),
         errors=tuple(gathered.errors),
+        kept=tuple(sorted(gathered.kept)),
         embedded=embedded,
         reused=len({key for entry in gathered.entries for key in entry.vector_keys}) - embedded,
         duration_s=time.monotonic() - started,
@@ -167,7 +174,7 @@ def _sound_version(index_dir: Path, inputs: str, kind: IndexType) -> Manifest | 
     return manifest
 
 
-def _unchanged(version: str, live: Manifest, errors: tuple[ArticleError, ...], started: float) -> BuildReport:
+def _unchanged(version: str, live: Manifest, gathered: Gathered | None, started: float) -> BuildReport:
     return BuildReport(
         version=version,
         published=False,
@@ -176,7 +183,8 @@ def _unchanged(version: str, live: Manifest, errors: tuple[ArticleError, ...], s
         added=(),
         changed=(),
         removed=(),
-        errors=errors,
+        errors=tuple(gathered.errors) if gathered else (),
+        kept=tuple(sorted(gathered.kept)) if gathered else (),
         embedded=0,
         reused=0,
         duration_s=time.monotonic() - started,
@@ -219,18 +227,20 @@ def _publish_version(
     """Embed what is new, write a version and publish it. Returns its name, and how many texts were embedded."""
     entries = gathered.entries
     chunks, openings, embedded = _embed(embeddings, embedder, entries, kept, progress)
-    building = fresh_folder(index_dir)
     steps = len(entries) + 1  # the last is publishing
     kind = choose_type(options.index_type, len(chunks))
     paths = [entry.path for entry in entries]
     count, counts = len(chunks), [len(entry.vector_keys) - 1 for entry in entries]
-    progress("writing", 0, steps)
-    write_vectors(building, chunks, openings, paths, counts, kind, learned)
-    del chunks, openings
-    write_texts(building, kept.read(entries), lambda done: progress("writing", done, steps))
-    limits = _fit_limits(options.limits, embedder)
-    manifest = make_manifest(building, embedder, kind, limits, len(entries), count, gathered.inputs)
-    version = publish(index_dir, building, manifest)
+    with build_folder(index_dir) as building:
+        progress("writing", 0, steps)
+        write_vectors(building, chunks, openings, paths, counts, kind, learned)
+        del chunks, openings
+        write_texts(building, kept.read(entries), lambda done: progress("writing", done, steps))
+        embeddings.keep_only(key for entry in entries for key in entry.vector_keys)
+        kept.keep_only(entries)  # before it goes live: an error means that nothing was published
+        limits = _fit_limits(options.limits, embedder)
+        manifest = make_manifest(building, embedder, kind, limits, len(entries), count, gathered.inputs)
+        version = publish(index_dir, building, manifest)
     progress("writing", steps, steps)
     return version, embedded
 
@@ -282,6 +292,7 @@ def describe(report: BuildReport) -> dict[str, Any]:
         "changed": report.changed,
         "removed": report.removed,
         "errors": [{"path": e.path, "line": e.line, "reason": e.reason} for e in report.errors],
+        "kept": report.kept,
         "embedded": report.embedded,
         "reused": report.reused,
         "duration_s": round(report.duration_s, 3),

@@ -53,7 +53,9 @@ class BlobTable:
             part = keys[start : start + batch]
             marks = ",".join("?" * len(part))
             query = f"SELECT key, value FROM {self._table} WHERE key IN ({marks})"  # noqa: S608 (question marks only)
-            for key, packed in self._connection.execute(query, list(part)).fetchall():
+            with self._translated():
+                rows = self._connection.execute(query, list(part)).fetchall()
+            for key, packed in rows:
                 value = packed[:-4]
                 if zlib.crc32(value).to_bytes(4, "big") == packed[-4:]:
                     yield key, value
@@ -68,7 +70,8 @@ class BlobTable:
 
     def keep_only(self, keys: Iterable[bytes]) -> None:
         """Drop every value that is not named: what deleted articles leave behind."""
-        held = {key for (key,) in self._connection.execute(f"SELECT key FROM {self._table}")}  # noqa: S608
+        with self._translated():
+            held = {key for (key,) in self._connection.execute(f"SELECT key FROM {self._table}")}  # noqa: S608
         dead = held.difference(keys)
         with self._writing():
             self._connection.executemany(
@@ -78,9 +81,13 @@ class BlobTable:
 
     @contextmanager
     def _writing(self) -> Iterator[None]:
+        with self._translated(), self._connection:
+            yield
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
         try:
-            with self._connection:
-                yield
+            yield
         except sqlite3.Error as error:
             raise _unwritable(self._file, error) from error
 

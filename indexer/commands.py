@@ -67,6 +67,9 @@ def index(
     Where nothing changed since the last time, nothing is published. Only new and changed articles are read and
     embedded; what a team taught the index stays.
 
+    With --watch, a file that becomes malformed stays in the index as it was before, and each build says so. Deleted and
+    emptied files go at once, and so does a public article whose front matter no longer plainly says that it is public.
+
     Exit status: 0 published or nothing changed; 1 the same, but without the malformed files listed, or without what
     was learned, since that was damaged; 2 nothing published.
     """
@@ -84,7 +87,7 @@ def index(
 
     _require_folder(source)
     console = Console(stderr=True)
-    options = BuildOptions(default_audience=Audience(audience), strict=strict, index_type=IndexType(index_type))
+    options = BuildOptions(Audience(audience), strict, keep_last_good=watch, index_type=IndexType(index_type))
     try:
         live = live_origin(index_dir)
     except IndexCorrupt as error:
@@ -192,7 +195,8 @@ def _show_report(console: Console, report: BuildReport, as_json: bool, quiet: bo
     if as_json:
         print(json.dumps(describe(report), ensure_ascii=False, indent=1), flush=True)
     for error in report.errors:
-        print(error, file=sys.stderr)
+        kept = "; its last good version stays in the index" if error.path in report.kept else ""
+        print(f"{error}{kept}", file=sys.stderr)
     if report.learning_lost:
         lost = f"what the index had learned is lost ({report.learning_lost}): run `kb learn` and `kb calibrate` again"
         console.print(f"kb: {lost}", style="red", markup=False, highlight=False, soft_wrap=True)
@@ -208,7 +212,9 @@ def _show_report(console: Console, report: BuildReport, as_json: bool, quiet: bo
         ]
     else:
         lines = [f"nothing changed: {size}, {report.duration_s:.1f} s", f"{report.version} stays"]
-    if report.errors:
-        lines.append(f"{len(report.errors)} malformed files are not in the index")
+    if left_out := len(report.errors) - len(report.kept):
+        lines.append(f"{left_out} malformed files are not in the index")
+    if report.kept:
+        lines.append(f"{len(report.kept)} malformed files are in the index as they were before")
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)

@@ -102,7 +102,7 @@ class DenseIndex:
 
 
 def build_dense(file: Path, vectors: Vectors, kind: IndexType) -> None:
-    """Write a FAISS inner-product index over unit `vectors`, shape (n, d)."""
+    """Write a FAISS inner-product index over unit `vectors`, shape (n, d). Raises OSError."""
     faiss = _faiss()
     count, dimensions = vectors.shape
     lists = max(1, min(int(4 * count**0.5), count // 39))  # k-means wants 39 points a list
@@ -124,7 +124,8 @@ def build_dense(file: Path, vectors: Vectors, kind: IndexType) -> None:
         faiss.omp_set_num_threads(1)
     if kind is IndexType.IVF:
         index.make_direct_map()
-    faiss.write_index(index, str(file))
+    with file.open("wb") as out:
+        faiss.write_index(index, faiss.PyCallbackIOWriter(out.write))  # its own writer drops the error of a last write
 
 
 def _kind_of(faiss: Any, index: Any) -> IndexType:

@@ -22,6 +22,7 @@ from indexer.chunking import ChunkLimits, CountTokens
 from indexer.derived import Derived, derive_article, pack_derived, unpack_derived
 from indexer.embedding import Fingerprint
 from indexer.errors import ArticleError, IndexCorrupt
+from indexer.keeping import Keep, keep_nothing
 from indexer.metadata import Audience
 
 Progress = Callable[[str, int, int], None]
@@ -128,10 +129,18 @@ def digest_inputs(keys: Sequence[bytes]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Gathered:
-    """The articles of a build in path order, an error for each file that is left out, and the digest of all files."""
+    """What goes into a build.
+
+    Attributes:
+        entries: the articles, in path order.
+        errors: one for each malformed file.
+        kept: paths of the malformed files whose last good version is among `entries`; the others are left out.
+        inputs: the digest of all files.
+    """
 
     entries: list[Entry]
     errors: list[ArticleError]
+    kept: frozenset[str]
     inputs: str
 
 
@@ -143,47 +152,67 @@ def gather_articles(
     vector_key: Callable[[str], bytes],
     kept: ArticleCache,
     progress: Progress,
+    keep: Keep = keep_nothing,
 ) -> Gathered:
-    """Take what `kept` has of `sources`; work out the rest and keep it, so that a crash loses a few articles' work."""
+    """Take what `kept` has of `sources`; work out the rest and keep it, so that a crash loses a few articles' work.
+
+    Args:
+        keep: what to index in the place of a file that is malformed.
+    """
     known = kept.entries([source.key for source in sources])
     todo = [source for source in sources if source.key not in known]
     digest = recipe.digest()
     keys = {source.path: source.key for source in sources}
     errors: dict[str, ArticleError] = {}
+    replaced: dict[str, bytes] = {}  # paths where `keep` gave something, with the keys of what the files hold
     fresh: list[tuple[Entry, Derived]] = []
     for number, source in enumerate(todo, start=1):
         now, data = _read_file(source_dir, source.file, digest)
         keys[source.path] = now.key  # the file may have changed since it was listed, or gone
+        key = now.key
         try:
             if isinstance(data, ArticleError):
                 raise data
-            article = parse_article(now.path, data, recipe.default_audience)
+            try:
+                article = parse_article(now.path, data, recipe.default_audience)
+            except ArticleError as error:
+                good = keep(data, error)
+                if good is None:
+                    raise
+                article = parse_article(now.path, good, recipe.default_audience)
+                # As if the file still held these bytes, so that a build that only keeps them publishes nothing.
+                key = keys[source.path] = _key(digest, now.path, good)
+                errors[source.path] = error
+                replaced[source.path] = now.key
         except ArticleError as error:
             errors[source.path] = error
         else:
             item = derive_article(article, recipe.limits, count_tokens)
             vector_keys = tuple(vector_key(text) for text in item.texts)
-            entry = Entry(now.key, now.path, article.article_id, article.version, vector_keys)
+            entry = Entry(key, now.path, article.article_id, article.version, vector_keys)
             known[entry.key] = entry
             fresh.append((entry, item))
         if len(fresh) == _BATCH or number == len(todo):
             kept.put(fresh)
             fresh.clear()
         progress("reading", number, len(todo))
+    sound = {known[key].article_id for path, key in keys.items() if path not in errors}
+    for path in [path for path in replaced if known[keys[path]].article_id in sound]:
+        keys[path] = replaced.pop(path)  # another file has taken its id over
     entries: list[Entry] = []
     paths: dict[str, str] = {}
     for path, key in keys.items():
-        if path in errors:
+        if path in errors and path not in replaced:
             continue
         entry = known[key]
         if entry.article_id in paths:
-            reason = f"has the same id {entry.article_id} as {paths[entry.article_id]}"
+            reason = f"has the same id {entry.article_id} as {paths[entry.article_id]}; give it one of its own"
             errors[path] = ArticleError(path, 1, reason)
         else:
             paths[entry.article_id] = path
             entries.append(entry)
     ordered = [errors[path] for path in keys if path in errors]
-    return Gathered(entries, ordered, digest_inputs(list(keys.values())))
+    return Gathered(entries, ordered, frozenset(replaced), digest_inputs(list(keys.values())))
 
 
 def _key(recipe: bytes, path: str, data: bytes) -> bytes:

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.arrays import save_array
 from indexer.dense import DenseIndex, IndexType, Selection, build_dense, choose_type
 from indexer.embedding import Vectors
 from indexer.geometry import transform
@@ -125,7 +126,7 @@ def write_history(
     Links to articles that are not in the index are kept in the file, so they count again when the article comes back.
     """
     folder.mkdir(parents=True)
-    np.save(folder / _TICKETS, tickets.vectors)
+    save_array(folder / _TICKETS, tickets.vectors)
     records = [{"articles": links, "created": day} for links, day in zip(tickets.links, tickets.created, strict=True)]
     (folder / _LINKS).write_text(json.dumps(records), encoding="utf-8")
     if tickets.belief is not None:
@@ -141,7 +142,7 @@ def write_history(
         for path in links:
             if path in rows:
                 sums[rows[path]] += vector / len(links)
-    np.save(folder / _SUMS, sums.astype(np.float32))
+    save_array(folder / _SUMS, sums.astype(np.float32))
 
 
 def read_tickets(folder: Path) -> ResolvedTickets:

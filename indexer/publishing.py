@@ -6,6 +6,7 @@ can be published by itself, and every later build carries it over.
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -40,6 +41,8 @@ from indexer.snapshot import (
     is_learned,
 )
 
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+
 _KEPT_VERSIONS = 2
 """The live version and the one before it, which a service may still be serving for a moment."""
 
@@ -69,17 +72,17 @@ def publish_learned(index_dir: Path, embedder: Embedder, learned: Learned) -> tu
     with lock_index(index_dir):
         live = Snapshot.open(index_dir)
         check_embedder(live.manifest, embedder)
-        building = fresh_folder(index_dir)
-        for name in live.manifest.files:
-            if not is_learned(name):
-                (building / name).parent.mkdir(parents=True, exist_ok=True)
-                os.link(live.folder / name, building / name)
-        paths, means = _paths_and_means(live)
-        write_learned(building, learned, paths, means, live.geometry)
-        old = live.manifest
-        counts = len(paths), len(live.chunks)
-        manifest = make_manifest(building, embedder, old.index_type, old.limits, *counts, old.inputs)
-        version = publish(index_dir, building, manifest)
+        with build_folder(index_dir) as building:
+            for name in live.manifest.files:
+                if not is_learned(name):
+                    (building / name).parent.mkdir(parents=True, exist_ok=True)
+                    os.link(live.folder / name, building / name)
+            paths, means = _paths_and_means(live)
+            write_learned(building, learned, paths, means, live.geometry)
+            old = live.manifest
+            counts = len(paths), len(live.chunks)
+            manifest = make_manifest(building, embedder, old.index_type, old.limits, *counts, old.inputs)
+            version = publish(index_dir, building, manifest)
     linked = {path for links in learned.tickets.links for path in links} if learned.tickets else set()
     return version, tuple(sorted(linked - set(paths)))
 
@@ -90,13 +93,20 @@ def try_history(index_dir: Path, embedder: Embedder, tickets: ResolvedTickets) -
 
     Raises:
         IndexNotFound, IndexCorrupt, IndexMismatch.
+        IndexUnwritable: there is no room for it among the temporary files.
     """
     live = Snapshot.open(index_dir)
     check_embedder(live.manifest, embedder)
     paths, means = _paths_and_means(live)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / HISTORY
-        write_history(folder, tickets, paths, means, live.geometry)
+        try:
+            write_history(folder, tickets, paths, means, live.geometry)
+        except OSError as error:
+            reason = error.strerror or error
+            raise IndexUnwritable(
+                f"{scratch} cannot be written ({reason}): free some space, or name another place with TMPDIR"
+            ) from error
         yield live.with_history(TicketHistory(folder, paths))
 
 
@@ -153,13 +163,21 @@ def _holds_learning(index_dir: Path) -> bool:
     return any((version / name).exists() for version in versions for name in (HISTORY, DECISION))
 
 
-def fresh_folder(index_dir: Path) -> Path:
-    """An empty build folder below `index_dir`; what a crashed build left is removed. Hold the lock."""
+@contextmanager
+def build_folder(index_dir: Path) -> Iterator[Path]:
+    """An empty build folder below `index_dir`, removed if the block fails. Hold the lock.
+
+    What a build left that was killed is removed first.
+    """
     for leftover in index_dir.glob(".building-*"):
         shutil.rmtree(leftover)
     folder = index_dir / f".building-{os.getpid()}"
     folder.mkdir()
-    return folder
+    try:
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def make_manifest(
@@ -191,12 +209,13 @@ def publish(index_dir: Path, building: Path, manifest: Manifest) -> str:
         _flush(folder)
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
     version = f"{stamp}-{hashlib.sha256(body).hexdigest()[:12]}"
-    building.rename(index_dir / version)
-    _flush(index_dir)
-    pointer = index_dir / ".CURRENT.new"
+    pointer = building / "CURRENT"  # written before the rename: nothing after it takes room on the disk
     pointer.write_text(version + "\n", encoding="utf-8")
     _flush(pointer)
-    pointer.replace(index_dir / "CURRENT")
+    pointer.rename(index_dir / ".CURRENT.new")
+    building.rename(index_dir / version)
+    _flush(index_dir)
+    (index_dir / ".CURRENT.new").replace(index_dir / "CURRENT")
     _flush(index_dir)
     versions = sorted(path for path in index_dir.iterdir() if (path / "manifest.json").is_file())
     for old in versions[:-_KEPT_VERSIONS]:
@@ -222,7 +241,7 @@ def lock_index(index_dir: Path, *, make: bool = False) -> Iterator[None]:
 
     Raises:
         IndexNotFound, IndexBusy.
-        IndexUnwritable: the system refuses to write there, now or while it is held.
+        IndexUnwritable: the system refuses to write there, or to give up a file, now or while it is held.
     """
     try:
         if make:
@@ -236,10 +255,21 @@ def lock_index(index_dir: Path, *, make: bool = False) -> Iterator[None]:
                 raise IndexBusy(f"another `kb index` is writing to {index_dir}; wait for it to end") from error
             yield
     except OSError as error:
-        raise IndexUnwritable(
-            f"{error.filename or index_dir} cannot be written ({error.strerror or error}): check its rights and the "
-            "free space, or name another place with --index"
-        ) from error
+        raise _unwritable(index_dir, error) from error
+
+
+def _unwritable(index_dir: Path, error: OSError) -> IndexUnwritable:
+    reason = error.strerror or str(error)
+    place = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else index_dir
+    if error.errno in _FULL:
+        return IndexUnwritable(
+            f"{index_dir} cannot be written ({reason}): free some space, or name another place with --index"
+        )
+    if place.is_relative_to(index_dir) or index_dir.is_relative_to(place):
+        return IndexUnwritable(
+            f"{place} cannot be written or read ({reason}): check its rights, or name another place with --index"
+        )
+    return IndexUnwritable(f"{place} cannot be used ({reason}): check its rights, and try again")
 
 
 def check_embedder(manifest: Manifest, embedder: Embedder) -> None:

@@ -13,6 +13,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.arrays import write_array
 from indexer.articles import Article, Block, Section
 from indexer.errors import IndexCorrupt
 from indexer.metadata import Audience, LooseFrontMatter
@@ -110,7 +111,7 @@ class StoreWriter:
     def __exit__(self, *_: object) -> None:
         self._catalog.close()
         self._store.close()
-        np.asarray(self._offsets, "<u8").tofile(self._folder / "articles.idx")
+        write_array(self._folder / "articles.idx", np.asarray(self._offsets, "<u8"))
 
     def add(self, card: dict[str, Any], record: bytes) -> None:
         """Take the next article: its `card_values`, and its `article_record`."""
@@ -139,6 +140,10 @@ class ArticleStore:
     def row_of(self, name: str) -> int | None:
         """The row of the article with this path or id; None if there is none."""
         return self._by_path.get(name, self._by_id.get(name))
+
+    def row_of_path(self, path: str) -> int | None:
+        """The row of the article with this path; None if there is none."""
+        return self._by_path.get(path)
 
     def articles(self) -> Iterator[Article]:
         """All articles in row order, read one by one."""

@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from indexer.arrays import save_array
+
 Mask = NDArray[np.bool_]
 
 _K1, _B = 1.2, 0.5
@@ -32,8 +34,8 @@ def write_ticket_words(folder: Path, words: Sequence[Iterable[str]]) -> None:
     counts = [len(tickets[term]) for term in ordered]
     together = [ticket for term in ordered for ticket in tickets[term]]
     (folder / _TERMS).write_text("\n".join(ordered), encoding="utf-8")
-    np.save(folder / _TICKETS, np.array(together, np.uint32))
-    np.save(folder / _STARTS, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
+    save_array(folder / _TICKETS, np.array(together, np.uint32))
+    save_array(folder / _STARTS, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
 
 
 def has_ticket_words(folder: Path) -> bool:

@@ -202,6 +202,7 @@ def _bytes(span: Span) -> str:
 def _compare_source(snapshot: Snapshot, source_dir: Path) -> Iterator[Problem]:
     indexed = {card.path: card for card in snapshot.store.cards}
     found: set[str] = set()
+    by_id: dict[str, str] = {}
     for file in find_articles(source_dir):
         path = file.relative_to(source_dir).as_posix()
         found.add(path)
@@ -210,7 +211,10 @@ def _compare_source(snapshot: Snapshot, source_dir: Path) -> Iterator[Problem]:
         except ArticleError as error:
             yield Problem(error.path, f"is malformed in {source_dir} (line {error.line}: {error.reason})")
             continue
-        if path not in indexed:
+        first = by_id.setdefault(article.article_id, path)
+        if first != path:
+            yield Problem(path, f"has the same id {article.article_id} as {first}; give it one of its own")
+        elif path not in indexed:
             yield Problem(path, f"is in {source_dir}, not in the index; run `kb index`")
         elif article.version != indexed[path].version:
             yield Problem(path, f"was changed in {source_dir} since it was indexed; run `kb index`")

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.analysis import analyze, surface_words
+from indexer.arrays import write_array
 
 _WEIGHTS = {"title": 3.0, "headings": 2.0, "summary": 1.0, "body": 1.0}
 FIELD_COUNT = len(_WEIGHTS)
@@ -102,9 +103,9 @@ class WordsWriter:
         (folder / "vocabulary.txt").write_text("\n".join(vocabulary), encoding="utf-8")
         # A space sorts before every letter, so the lines are in the order of their words.
         (folder / "spellings.txt").write_text("\n".join(sorted(self._spellings)), encoding="utf-8")
-        starts.astype("<u8").tofile(folder / "starts.bin")
-        rows[order].astype("<u4").tofile(folder / "rows.bin")
-        values[order].astype("<f4").tofile(folder / "values.bin")
+        write_array(folder / "starts.bin", starts.astype("<u8"))
+        write_array(folder / "rows.bin", rows[order].astype("<u4"))
+        write_array(folder / "values.bin", values[order].astype("<f4"))
 
     def _values(self) -> Iterator[Scores]:
         """For each article the saturated BM25F frequency of each of its terms, in the order they were added."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from indexer.arrays import save_array
 from indexer.dense import IndexType, build_dense
 from indexer.derived import Derived
 from indexer.embedding import Vectors
@@ -80,9 +81,9 @@ def write_vectors(
     means = np.add.reduceat(chunks, np.cumsum(counts) - counts)
     means /= counts[:, None].astype(np.float32)
     heads = transform(openings, geometry)
-    np.save(folder / GEOMETRY, geometry)
-    np.save(folder / MEAN_NORMS, np.linalg.norm(means, axis=1).astype(np.float32))
-    np.save(folder / RAW_SCALES, scales)
+    save_array(folder / GEOMETRY, geometry)
+    save_array(folder / MEAN_NORMS, np.linalg.norm(means, axis=1).astype(np.float32))
+    save_array(folder / RAW_SCALES, scales)
     (folder / STATISTICS).write_text(json.dumps({"self_similarity": self_similarity(heads, means)}), encoding="utf-8")
     build_dense(folder / VECTORS, chunks, kind)
     build_dense(folder / OPENINGS, heads, IndexType.FLAT)

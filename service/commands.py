@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from indexer.audience import Audience
+
+if TYPE_CHECKING:
+    from service.settings import Settings
 
 app = typer.Typer()
 keys_app = typer.Typer(no_args_is_help=True)
@@ -28,9 +32,40 @@ def read_standard_input() -> str:
     return sys.stdin.buffer.read().decode("utf-8", "replace")
 
 
-@app.command()
+def ticket_text(text: str, title: str, extra: Sequence[str], *, from_stdin: bool) -> str:
+    """The text that a command is about: its argument, or standard input; a longer one than can be asked is shortened.
+
+    Args:
+        extra: further arguments, which are an error.
+
+    Raises:
+        InputError: there are some.
+    """
+    from indexer.errors import InputError
+    from service.answers import MAX_QUERY_CHARS
+    from service.queries import shorten_text
+
+    if extra:
+        raise InputError("the text has to be one argument: put the text in quotes, or use - to read standard input")
+    whole = read_standard_input() if from_stdin or text == "-" else text
+    read = shorten_text(whole, max(0, MAX_QUERY_CHARS - len(title)))
+    if read.is_cut:
+        typer.echo(
+            f"kb: note: read the first {read.first:,} and the last {read.last:,} of {read.whole:,} characters", err=True
+        )
+    return read.text
+
+
+@app.command(context_settings={"allow_extra_args": True})
 def search(
-    text: Annotated[str, typer.Argument(help="A symptom or a whole ticket; - reads it from standard input.")] = "",
+    context: typer.Context,
+    text: Annotated[
+        str,
+        typer.Argument(
+            help="A symptom or a whole ticket; - reads it from standard input. Of more than 20,000 characters the head "
+            "and the tail are read."
+        ),
+    ] = "",
     *,
     index: IndexOption = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=50, help="How many articles at most.")] = 5,
@@ -50,14 +85,17 @@ def search(
     from service.answers import Question
     from service.settings import load_settings
 
-    question = Question(read_standard_input() if from_stdin or text == "-" else text, title, limit)
+    question = Question(ticket_text(text, title, context.args, from_stdin=from_stdin), title, limit)
     settings = load_settings(index=index)
 
     from service.assistant import Assistant
+    from service.products import require_products
 
     audiences = (INTERNAL if audience is Audience.INTERNAL else PUBLIC).audiences
     scope = Scope(audiences, frozenset(name.casefold() for name in product or ()))
-    answer = Assistant(settings.index).answer(question, scope)
+    assistant = Assistant(settings.index)
+    require_products(scope, assistant.snapshot.store.cards)
+    answer = assistant.answer(question, scope)
     if as_json:
         typer.echo(json.dumps(answer.as_dict(), ensure_ascii=False, indent=2))
     else:
@@ -134,12 +172,17 @@ def deflection(
 
     Explicit, implicit and durable deflection are counted apart; see docs/widget.md.
     """
-    from service.database import Database
+    from service.database import Database, holds_nothing
     from service.ledger import Ledger
     from service.settings import load_settings
 
     settings = load_settings(settings_file, index=index, durable_days=durable_days)
-    database = Database(settings.state_url)
+    is_new = holds_nothing(settings.state_url)
+    if is_new and settings.database_url is None:
+        from indexer.snapshot import current_version
+
+        current_version(settings.index)  # a mistyped --index must not look like a quiet month
+    database = Database("sqlite://" if is_new else settings.state_url)
     try:
         report = Ledger(database).report(days, settings.durable_days)
     finally:
@@ -174,6 +217,7 @@ def add_key(
     kind = KeyKind.PUBLISHABLE if publishable else KeyKind.SECRET
     key, token = make_key(name, kind, audience, origin or ())
     KeyFile(settings.keys_path).add(key)
+    _note_missing_index(settings)
     typer.echo(f"{kind.value} key {key.id} ({audience.value}) for {key.name}, stored in {settings.keys_path}", err=True)
     typer.echo("Keep it now; it cannot be shown again:", err=True)
     typer.echo(token)
@@ -190,6 +234,7 @@ def list_keys(index: IndexOption = None, settings_file: SettingsOption = None) -
     from service.settings import load_settings
 
     settings = load_settings(settings_file, index=index)
+    _note_missing_index(settings)
     table = Table("id", "name", "kind", "audience", "origins", "created", box=None, header_style="bold")
     for key in KeyFile(settings.keys_path).all():
         values = (key.id, key.name, key.kind.value, key.audience.value, " ".join(key.origins), key.created)
@@ -207,5 +252,17 @@ def revoke_key(
     from service.keys import KeyFile
     from service.settings import load_settings
 
-    key = KeyFile(load_settings(settings_file, index=index).keys_path).revoke(key_id)
+    settings = load_settings(settings_file, index=index)
+    _note_missing_index(settings)
+    key = KeyFile(settings.keys_path).revoke(key_id)
     typer.echo(f"revoked {key.id} ({key.name})")
+
+
+def _note_missing_index(settings: Settings) -> None:
+    """Keys lie beside the index unless a file is named for them, so a mistyped --index has keys of its own."""
+    if settings.keys_file is None and not (settings.index / "CURRENT").is_file():
+        typer.echo(
+            f"kb: note: there is no index at {settings.index}; its keys are in {settings.keys_path}, which no service "
+            "reads that serves another one",
+            err=True,
+        )

@@ -74,6 +74,16 @@ class Database:
             return self._engine
 
 
+def holds_nothing(url: str) -> bool:
+    """Whether the database at `url` is a SQLite file that does not exist yet. Makes nothing.
+
+    Raises:
+        SettingsError: `url` is no database URL.
+    """
+    made = Database(url)._url
+    return made.get_backend_name() == "sqlite" and bool(made.database) and not Path(str(made.database)).exists()
+
+
 def _make_tables(engine: Engine) -> None:
     """Make missing tables and columns. Another process may make them at the same moment, and then they are there."""
     for attempt in range(_MAKING_ATTEMPTS):

@@ -25,6 +25,7 @@ from indexer.metadata import Audience
 from indexer.scope import Scope
 from indexer.snapshot import Snapshot
 from indexer.store import ArticleCard
+from service.products import require_products
 from service.rendering import LinkFor, public_markdown, render_article
 
 MARKER = ".kb-export.json"
@@ -56,9 +57,10 @@ class ExportReport:
 
 
 class Exporter:
-    """The articles of one index version within one scope."""
+    """The articles of one index version within one scope. Raises InputError if they name a product of it nowhere."""
 
     def __init__(self, snapshot: Snapshot, scope: Scope) -> None:
+        require_products(scope, snapshot.store.cards)
         self._snapshot, self._scope = snapshot, scope
         cards = [card for card in snapshot.store.cards if scope.admits(card.audience, card.product_set)]
         self.cards: tuple[ArticleCard, ...] = tuple(sorted(cards, key=lambda card: card.path))
@@ -191,7 +193,7 @@ def export_articles(
     """Write the articles of the live index version within `scope` to the folder `to`, replacing an earlier export.
 
     Raises:
-        InputError: `to` holds something else than an export, or lies inside the index.
+        InputError: `to` holds something else than an export, or lies inside the index; no such product.
         IndexNotFound, IndexCorrupt, IndexMismatch: as `Snapshot.open`.
     """
     _check_target(index_dir, to)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from indexer.errors import DatasetError
 from indexer.history import Belief, ResolvedTickets
 from indexer.publishing import Learned, publish_learned, try_history
 from indexer.snapshot import Snapshot
+from indexer.store import ArticleCard
 from service.answers import Question
 from service.believing import measure_belief
 from service.json_lines import Record, read_records
@@ -22,6 +25,8 @@ _SAME_TEXT_COSINE = 0.97
 """Two tickets nearer than this say the same in the same words."""
 
 _BATCH = 256
+_FEW = 3
+_ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}(?!\d)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +52,16 @@ class LearningReport:
 
     Attributes:
         version: the index version that knows it.
-        used: tickets that count.
+        used: tickets that were learned from.
+        usable: how many of them link an article that the index holds; the rest wait until it does.
         left_out: tickets left out because they repeat one of the excluded texts.
-        unknown_articles: linked paths that the index does not hold; their tickets wait until it does.
+        unknown_articles: linked paths that the index does not hold.
         belief: how far the history is believed, and what it was measured to be worth; None if it was not measured.
     """
 
     version: str
     used: int
+    usable: int
     left_out: int
     unknown_articles: tuple[str, ...]
     belief: Belief | None = None
@@ -91,13 +98,16 @@ def learn(
         measure: False believes the history as far as its size alone earns.
 
     Raises:
-        DatasetError: every ticket is excluded.
+        DatasetError: every ticket is excluded, or none links an article that the index holds. Nothing is published.
         IndexNotFound, IndexCorrupt, IndexMismatch: see Snapshot.open and check_embedder.
     """
     barred = list(excluded)
     ids = {ticket.ticket_id for ticket in barred if ticket.ticket_id}
     wanted = list(tickets)
     kept = [ticket for ticket in wanted if ticket.ticket_id not in ids]
+    live = Snapshot.open(index_dir)
+    cards = {card.path: card for card in live.store.cards}
+    _require_known(kept, cards)
     views = [_read(ticket) for ticket in kept]
     vectors = _embed(views, embedder, progress)
     if barred and kept:
@@ -108,18 +118,38 @@ def learn(
         views = [seen for seen, is_fresh in zip(views, fresh, strict=True) if is_fresh]
     if not kept:
         raise DatasetError("nothing to learn from: every ticket of the history is among the excluded ones")
-    known = Snapshot.open(index_dir).words
+    _require_known(kept, cards)
     history = ResolvedTickets(
         vectors,
         links=tuple(ticket.articles for ticket in kept),
         created=tuple(ticket.created for ticket in kept),
-        words=tuple(frozenset(known.query_weights(seen.words)) for seen in views),
+        words=tuple(frozenset(live.words.query_weights(seen.words)) for seen in views),
     )
     if measure:
         with try_history(index_dir, embedder, history) as snapshot:
             history = replace(history, belief=measure_belief(snapshot, views, vectors, history.links, progress))
     version, unknown = publish_learned(index_dir, embedder, Learned(tickets=history))
-    return LearningReport(version, len(kept), len(wanted) - len(kept), unknown, history.belief)
+    usable = sum(not cards.keys().isdisjoint(ticket.articles) for ticket in kept)
+    return LearningReport(version, len(kept), usable, len(wanted) - len(kept), unknown, history.belief)
+
+
+def _require_known(tickets: Sequence[PastTicket], cards: Mapping[str, ArticleCard]) -> None:
+    """Raises DatasetError if `tickets` link articles, and none of `cards`, which are by path."""
+    linked = list(dict.fromkeys(path for ticket in tickets for path in ticket.articles))
+    if not linked or not cards.keys().isdisjoint(linked):
+        return
+    few = ", ".join(linked[:_FEW]) + (f" and {len(linked) - _FEW} more" if len(linked) > _FEW else "")
+    by_id = {card.article_id: card.path for card in cards.values()}
+    hints = (f"write {right}, not {path}" for path in linked if (right := _meant(path, cards.keys(), by_id)))
+    hint = next(hints, "write paths below the folder that was indexed, such as " + next(iter(cards), "api/keys.md"))
+    raise DatasetError(f"no article that the history links is in the index ({few}): {hint}")
+
+
+def _meant(path: str, known: Collection[str], by_id: Mapping[str, str]) -> str | None:
+    """The article of the index that `path` names in another way: with folders before it, or by its id."""
+    parts = path.replace("\\", "/").split("/")
+    tails = ("/".join(parts[start:]) for start in range(1, len(parts)))
+    return by_id.get(path) or next((tail for tail in tails if tail in known), None)
 
 
 def _read(ticket: PastTicket) -> QueryViews:
@@ -147,4 +177,18 @@ def _past_ticket(record: Record) -> PastTicket:
     if not isinstance(articles, list) or not articles or not all(isinstance(path, str) for path in articles):
         raise DatasetError(f'{record.where}: "articles" must be a non-empty list of article paths')
     linked = tuple(dict.fromkeys(articles))
-    return PastTicket(record.name("_id", ""), title, text, linked, record.text("created", ""))
+    return PastTicket(record.name("_id", ""), title, text, linked, _created(record))
+
+
+def _created(record: Record) -> str:
+    """The ticket's day or time as it is written, empty if unknown: compared as text, so its day has to come first."""
+    created = record.text("created", "").strip()
+    try:
+        if created:
+            datetime.fromisoformat(created)
+    except ValueError:
+        pass
+    else:
+        if not created or _ISO_DAY.match(created):
+            return created
+    raise DatasetError(f'{record.where}: "created" must be an ISO date or time, such as 2026-01-31, not {created!r}')

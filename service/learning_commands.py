@@ -46,6 +46,8 @@ def learn(
 
     How far the history is believed is measured: held-out tickets are ranked with it in full, in part and without it,
     and what ranks best is kept. So a history that says little counts little.
+
+    Exit status: 0 published; 2 nothing published, as where no ticket links an article of the index.
     """
     from rich.console import Console
 
@@ -66,6 +68,8 @@ def learn(
         print(json.dumps(asdict(report), ensure_ascii=False, indent=1))
     elif not quiet:
         print(f"learned from {report.used} resolved tickets, published {report.version}")
+        if report.usable < report.used:
+            print(f"{report.usable} of {report.used} tickets usable: the rest link no article of the index")
         if report.belief:
             print(_say_belief(report.belief))
     if DECISION in live.files and not quiet:

@@ -19,6 +19,7 @@ _CLOSING = re.compile(
     r"[^\n]{0,40}$",
     re.IGNORECASE,
 )
+_CUT = "\n\n"
 _SIGNATURE_MARK = re.compile(r"^--\s*$")
 
 
@@ -49,6 +50,41 @@ def read_question(question: Question) -> QueryViews:
     raw = f"{question.title}\n{question.text}"
     signatures = frozenset(signature_key(signature) for signature in extract_signatures(raw))
     return QueryViews(title or _first_sentence(body), body or title, full, f"{title}\n{title}\n{body}", signatures)
+
+
+@dataclass(frozen=True, slots=True)
+class ShortenedText:
+    """A text that is not longer than was asked for.
+
+    Attributes:
+        first, last: how many characters of the whole text it begins and ends with; `last` is 0 if nothing was cut.
+        whole: how many characters the whole text has.
+    """
+
+    text: str
+    first: int
+    last: int
+    whole: int
+
+    @property
+    def is_cut(self) -> bool:
+        return self.first + self.last < self.whole
+
+
+def shorten_text(text: str, most: int) -> ShortenedText:
+    """The head and the tail of `text`, `most` characters together, cut at line ends where there are some near.
+
+    A ticket says at its beginning what is wrong, and the log below it says at its end what failed.
+    """
+    if len(text) <= most:
+        return ShortenedText(text, len(text), 0, len(text))
+    room = max(0, most - len(_CUT))
+    head, tail = text[: room - room // 2], text[len(text) - room // 2 :]
+    if (end := head.rfind("\n") + 1) > len(head) // 2:
+        head = head[:end]
+    if 0 < (start := tail.find("\n") + 1) < len(tail) // 2:
+        tail = tail[start:]
+    return ShortenedText(f"{head}{_CUT}{tail}"[:most], len(head), len(tail), len(text))
 
 
 def symptom_text(text: str) -> str:

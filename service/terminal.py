@@ -1,17 +1,22 @@
-"""An answer on the terminal, in colour where there is one."""
+"""An answer on the terminal, in colour where there is one; in a pipe or a file one line stays one line, and no blanks
+are added at its end, so that quotes and commands can be searched and copied.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rich.console import Console, Group
-from rich.padding import Padding
+from rich.console import Console
 from rich.text import Text
 
 from service.answers import Answer, Snippet, Suggestion
 from service.notes import quote_lines
 
 _CONFIDENCE_CELLS = 10
+_NARROWEST = 20
+"""Columns that a text is given on however narrow a terminal."""
+
+_NOTHING, _INDENT = Text(), Text("    ")
 
 
 def print_answer(answer: Answer, console: Console | None = None) -> None:
@@ -20,16 +25,33 @@ def print_answer(answer: Answer, console: Console | None = None) -> None:
     What only came nearest is listed with one snippet of the first: a screen of them would hide that it is no answer.
     """
     console = console or Console(highlight=False)
-    console.print(_verdict(answer))
+    print_lines(console, _verdict(answer))
     for rank, suggestion in enumerate(answer.suggestions, start=1):
-        console.print()
+        print_lines(console, Text())
         quoted = suggestion.snippets if answer.answered else suggestion.snippets[: rank == 1]
-        console.print(_suggestion(rank, suggestion, quoted, is_trusted=answer.answered))
+        _print_suggestion(console, rank, suggestion, quoted, is_trusted=answer.answered)
     if answer.clarification:
-        console.print()
-        console.print(Text.assemble(("To ask: ", "bold"), answer.clarification))
-    console.print()
-    console.print(Text(f"index {answer.index_version} · {answer.took_ms:.0f} ms", "bright_black"))
+        print_lines(console, Text.assemble(("\nTo ask: ", "bold"), answer.clarification))
+    print_lines(console, Text(f"\nindex {answer.index_version} · {answer.took_ms:.0f} ms", "bright_black"))
+
+
+def print_lines(console: Console, text: Text, first: Text = _NOTHING, rest: Text | None = None) -> None:
+    """Print `text`, `first` before its first line and `rest`, by default the same, before all others.
+
+    A terminal's lines are broken between words, each piece with `rest` before it. Anything else gets them as they are.
+    """
+    rest = first if rest is None else rest
+    lines = text.split("\n", allow_blank=True)
+    if not console.is_terminal:
+        plain = (f"{(rest if number else first).plain}{line.plain}".rstrip() for number, line in enumerate(lines))
+        console.file.write("".join(f"{line}\n" for line in plain))
+        return
+    width = max(console.width - max(first.cell_len, rest.cell_len), _NARROWEST)
+    pieces = [piece for line in lines for piece in (line.wrap(console, width) or [line])]
+    for number, piece in enumerate(pieces):
+        whole = (rest if number else first) + piece
+        whole.rstrip()
+        console.print(whole, soft_wrap=True)
 
 
 def _verdict(answer: Answer) -> Text:
@@ -44,10 +66,11 @@ def _verdict(answer: Answer) -> Text:
     return line
 
 
-def _suggestion(rank: int, suggestion: Suggestion, quoted: Sequence[Snippet], *, is_trusted: bool) -> Group:
+def _print_suggestion(
+    console: Console, rank: int, suggestion: Suggestion, quoted: Sequence[Snippet], *, is_trusted: bool
+) -> None:
     first = suggestion.snippets[0].citation if suggestion.snippets else None
     badges = [part for part in (suggestion.type, suggestion.audience) if part]
-    title = Text.assemble((f"{rank:>2}  ", "bright_black"), (suggestion.title, "bold" if is_trusted else ""))
     where = Text.assemble(
         (f"{suggestion.path}:{first.start_line}" if first else suggestion.path, "cyan"),
         (f"  {' · '.join(badges)}", "bright_black"),
@@ -55,16 +78,19 @@ def _suggestion(rank: int, suggestion: Suggestion, quoted: Sequence[Snippet], *,
     why = Text(
         "; ".join(f"{reason.detail} +{reason.contribution:.2f}" for reason in suggestion.reasons), "bright_black"
     )
-    snippets = [Padding(_snippet(snippet), (0, 0, 0, 4)) for snippet in quoted]
-    return Group(title, Padding(where, (0, 0, 0, 4)), Padding(why, (0, 0, 0, 4)), *snippets)
+    title = Text(suggestion.title, "bold" if is_trusted else "")
+    print_lines(console, title, Text(f"{rank:>2}  ", "bright_black"), _INDENT)
+    print_lines(console, where, _INDENT)
+    print_lines(console, why, _INDENT)
+    for snippet in quoted:
+        print_lines(console, _quoted(snippet), Text("    ▏ ", "cyan"))
 
 
-def _snippet(snippet: Snippet) -> Text:
+def _quoted(snippet: Snippet) -> Text:
     body = Text(snippet.text)
     for start, end in snippet.highlights:
         body.stylize("bold black on yellow", start, end)
     body.rstrip()
-    quoted = Text("\n").join(Text("▏ ", "cyan") + line for line in body.split("\n"))
     section = " › ".join(snippet.citation.heading_path[1:])
-    quoted.append(f"\n▏ {quote_lines(snippet.citation)}{f'  {section}' if section else ''}", "bright_black")
-    return quoted
+    body.append(f"\n{quote_lines(snippet.citation)}{f'  {section}' if section else ''}", "bright_black")
+    return body

@@ -8,14 +8,21 @@ from typing import Annotated
 
 import typer
 
-from service.commands import read_standard_input
+from service.commands import ticket_text
 
 app = typer.Typer()
 
 
-@app.command()
+@app.command(context_settings={"allow_extra_args": True})
 def triage(
-    text: Annotated[str, typer.Argument(help="A whole ticket; - reads it from standard input.")] = "",
+    context: typer.Context,
+    text: Annotated[
+        str,
+        typer.Argument(
+            help="A whole ticket; - reads it from standard input. Of more than 20,000 characters the head and the tail "
+            "are read."
+        ),
+    ] = "",
     *,
     title: Annotated[str, typer.Option("--title", help="The ticket's subject.")] = "",
     recent: Annotated[
@@ -44,7 +51,7 @@ def triage(
     from service.recent_tickets import read_recent, read_time
     from service.settings import load_settings
 
-    question = Question(read_standard_input() if from_stdin or text == "-" else text, title)
+    question = Question(ticket_text(text, title, context.args, from_stdin=from_stdin), title)
     try:
         now_s = read_time(now) if now else 0.0
     except ValueError as error:

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.text import Text
 
 from service.diagnostics import Diagnostic, Diagnostics, Status
 from service.notes import quote_lines
+from service.terminal import print_lines
 from service.triage import Triage
 from service.triage_labels import SuggestedLabel
 from service.triage_severity import Severity
@@ -30,13 +30,14 @@ def print_triage(triage: Triage, console: Console | None = None) -> None:
     console = console or Console(highlight=False)
     lines = list(_lines(triage))
     if not lines:
-        console.print(Text("No evidence for anything: no label, no known error, no hint.", "yellow"))
+        print_lines(console, Text("No evidence for anything: no label, no known error, no hint.", "yellow"))
     for line in lines:
-        console.print(line)
+        indent = Text(" " * (len(line) - len(line.plain.lstrip(" "))))
+        print_lines(console, line[len(indent) :], indent, indent + "  ")
     if triage.diagnostics.message:
-        console.print(Text("\nReady to send", "bold"))
-        console.print(Padding(Text(triage.diagnostics.message.rstrip()), (0, 0, 0, 2)))
-    console.print(Text(f"\nindex {triage.index_version}", _DIM))
+        print_lines(console, Text("\nReady to send", "bold"))
+        print_lines(console, Text(triage.diagnostics.message.rstrip()), Text("  "))
+    print_lines(console, Text(f"\nindex {triage.index_version}", _DIM))
 
 
 def _lines(triage: Triage) -> Iterator[Text]:

@@ -18,7 +18,7 @@ from indexer.articles import (
     slugify,
 )
 from indexer.errors import ArticleError, InputError
-from indexer.metadata import Audience
+from indexer.metadata import Audience, LooseFrontMatter
 from tests.conftest import write_article
 
 DOCUMENT = """\
@@ -100,6 +100,9 @@ def test_what_is_not_named_is_derived() -> None:
         (b"---\nx: !!bool maybe\n---\nx\n", 1, "`!!` tag"),
         (b"---\nx: !!timestamp soon\n---\nx\n", 1, "`!!` tag"),
         (b"---\nx: !!int\n---\nx\n", 1, "`!!` tag"),
+        (b"---\ntitle: A\naudience: internal\n\n# A\n\nx\n", 1, "front matter begins at line 1 and is never closed"),
+        (b"---\r\nlayout: page\r\ntags:\r\n  - a\r\n- b\r\ntitle: A\r\n# A\r\nx\r\n", 1, "never closed"),
+        (b"\xef\xbb\xbf---\naudience: internal\nwords at once\n", 1, "never closed"),
         (b"", 1, "has no text"),
         (b"# Only\n\n## Headings\n", 1, "has no text"),
         (b"\n\n", 1, "has no text"),
@@ -111,6 +114,21 @@ def test_malformed_files_are_reported_by_line(data: bytes, line: int, reason: st
     assert caught.value.line == line
     assert reason in caught.value.reason
     assert str(caught.value).startswith(f"bad.md:{line}: ")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "---\n\n# A\n\ntitle: of a book\n",
+        "---\nNote: this is old.\n\n# A\n",
+        "---\nsee also: the manual\n",
+        "----\ntitle: A\n",
+        "- - -\ntitle: A\n",
+        "words\n---\ntitle: A\n",
+    ],
+)
+def test_a_thematic_break_at_the_top_is_no_front_matter(text: str) -> None:
+    assert parse_article("a.md", text.encode()).meta == LooseFrontMatter()
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:

@@ -6,24 +6,28 @@ import json
 import multiprocessing
 import os
 import random
+import re
+import resource
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from indexer import building, publishing
+from indexer import building, dense, publishing, writing
 from indexer.building import NothingPublished, build_index, describe
 from indexer.chunking import ChunkLimits
 from indexer.dense import IndexType
 from indexer.embedding import Embedder, Vectors, load_embedder
 from indexer.errors import IndexBusy, IndexMismatch, IndexUnwritable
 from indexer.metadata import Audience
-from indexer.publishing import check_embedder
+from indexer.publishing import check_embedder, lock_index
 from indexer.snapshot import Snapshot, current_version
 from tests.conftest import FakeEmbedder, build, chunk_text, write_article
 
@@ -133,7 +137,7 @@ def test_malformed_files_are_left_out_and_told(small_world: Path, index_dir: Pat
     report = build(small_world, index_dir)
     assert [str(error) for error in report.errors] == [
         "bad.md:2: is not UTF-8 (byte 0xff); save it as UTF-8",
-        "zz.md:1: has the same id KB-1001 as auth/token-expired.md",
+        "zz.md:1: has the same id KB-1001 as auth/token-expired.md; give it one of its own",
     ]
     assert report.article_count == 4
 
@@ -179,7 +183,7 @@ def test_a_place_that_cannot_be_written_says_so(
     small_world: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").write_text("x")
-    with pytest.raises(IndexUnwritable, match=r"file/index cannot be written \(Not a directory\).*--index"):
+    with pytest.raises(IndexUnwritable, match=r"file/index cannot be written or read \(Not a directory\).*--index"):
         build(small_world, tmp_path / "file/index")
 
     def full(folder: Path, *_: object) -> None:
@@ -191,6 +195,61 @@ def test_a_place_that_cannot_be_written_says_so(
     with pytest.raises(IndexUnwritable, match="No space left on device"):
         build(small_world, tmp_path / "index")
     assert Snapshot.open(tmp_path / "index").name == old
+    assert not list((tmp_path / "index").glob(".building-*"))
+
+
+@contextmanager
+def _no_file_larger_than(size_bytes: int) -> Iterator[None]:
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("size_bytes", [4096, 100_000])
+def test_vectors_that_the_disk_does_not_take_end_with_one_message(
+    source: Path, index_dir: Path, monkeypatch: pytest.MonkeyPatch, size_bytes: int
+) -> None:
+    write_article(source, "a.md")
+    old = build(source, index_dir).version
+    for number in range(500):
+        write_article(source, f"b{number}.md", f"Error {number}.")
+    build_dense = dense.build_dense
+
+    def build_within(*arguments: Any) -> None:
+        with _no_file_larger_than(size_bytes):
+            build_dense(*arguments)
+
+    monkeypatch.setattr(writing, "build_dense", build_within)
+    with pytest.raises(IndexUnwritable, match=r"index cannot be written \(File too large\): free some space"):
+        build(source, index_dir)
+    assert Snapshot.open(index_dir).name == old
+    assert not list(index_dir.glob(".building-*"))
+
+
+def test_a_full_cache_publishes_nothing(small_world: Path, index_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    old = build(small_world, index_dir).version
+    (small_world / "db/listener.md").unlink()
+
+    def full(*_: object) -> None:
+        raise IndexUnwritable("articles.sqlite cannot be used (database or disk is full)")
+
+    monkeypatch.setattr("indexer.gathering.ArticleCache.keep_only", full)
+    with pytest.raises(IndexUnwritable):
+        build(small_world, index_dir)
+    assert Snapshot.open(index_dir).name == old
+    assert not list(index_dir.glob(".building-*"))
+
+
+def test_a_file_elsewhere_is_not_taken_for_the_index(tmp_path: Path) -> None:
+    for code, place, told in (
+        (errno.EIO, "/elsewhere/a", "/elsewhere/a cannot be used (Input/output error)"),
+        (errno.EACCES, f"{tmp_path}/x/a", f"{tmp_path}/x/a cannot be written or read (Permission denied)"),
+    ):
+        with pytest.raises(IndexUnwritable, match=f"^{re.escape(told)}: check its rights"), lock_index(tmp_path):
+            raise OSError(code, os.strerror(code), place)
 
 
 @pytest.mark.parametrize("kind", [IndexType.SQFP16, IndexType.HNSW, IndexType.IVF])

@@ -139,7 +139,7 @@ def test_learning_leaves_out_what_is_barred_and_forgets_a_calibration(small_worl
         PastTicket("9", "", "mail bounces at the customer", (), ""),
     ]
     report = learn(tickets, index_dir, FakeEmbedder(), barred)
-    assert (report.used, report.left_out, report.unknown_articles) == (1, 2, ("gone.md",))
+    assert (report.used, report.usable, report.left_out, report.unknown_articles) == (1, 1, 2, ("gone.md",))
     snapshot = Snapshot.open(index_dir)
     assert snapshot.decision is None
     assert snapshot.history is not None
@@ -156,6 +156,10 @@ def test_learning_leaves_out_what_is_barred_and_forgets_a_calibration(small_worl
         ('{"articles": ["a.md"]}', "neither"),
         ('{"text": "x"}', "articles"),
         ('{"text": "x", "articles": []}', "articles"),
+        ('{"text": "x", "articles": ["a.md"], "created": "yesterday"}', "ISO date or time.*'yesterday'"),
+        ('{"text": "x", "articles": ["a.md"], "created": "31/01/2026"}', "ISO date or time"),
+        ('{"text": "x", "articles": ["a.md"], "created": "20260131"}', "ISO date or time"),
+        ('{"text": "x", "articles": ["a.md"], "created": "2026-02-30"}', "ISO date or time"),
     ],
 )
 def test_a_malformed_history_is_named_with_its_line(tmp_path: Path, line: str, reason: str) -> None:
@@ -163,6 +167,38 @@ def test_a_malformed_history_is_named_with_its_line(tmp_path: Path, line: str, r
     file.write_text(f'{{"text": "fine", "articles": ["a.md"]}}\n\n{line}\n')
     with pytest.raises(DatasetError, match=rf"history\.jsonl:3.*{reason}"):
         read_history(file)
+
+
+@pytest.mark.parametrize("created", ["", "2026-01-31", "2026-01-31T10:00:00Z", "2026-01-31 10:00:00.5+02:00"])
+def test_dates_of_a_history_are_iso_or_unknown(tmp_path: Path, created: str) -> None:
+    file = tmp_path / "history.jsonl"
+    file.write_text(json.dumps({"text": "fine", "articles": ["a.md"], "created": created}))
+    assert read_history(file)[0].created == created
+
+
+@pytest.mark.parametrize(
+    ("linked", "hint"),
+    [
+        ("kb_articles/db/listener.md", "write db/listener.md, not kb_articles/db/listener.md"),
+        ("KB-1002", "write db/listener.md, not KB-1002"),
+        ("elsewhere.md", "write paths below the folder that was indexed, such as auth/token-expired.md"),
+    ],
+)
+def test_a_history_of_which_nothing_is_in_the_index_is_refused(
+    small_world: Path, index_dir: Path, linked: str, hint: str
+) -> None:
+    build(small_world, index_dir)
+    learn([PastTicket("1", "", "token refused", ("auth/token-expired.md",), "")], index_dir, FakeEmbedder())
+    before = Snapshot.open(index_dir).name
+    tickets = [PastTicket(str(n), "", "listener", (linked, f"no{n}.md"), "") for n in range(3)]
+    with pytest.raises(DatasetError) as caught:
+        learn(tickets, index_dir, FakeEmbedder())
+    assert str(caught.value) == (
+        f"no article that the history links is in the index ({linked}, no0.md, no1.md and 1 more): {hint}"
+    )
+    assert Snapshot.open(index_dir).name == before
+    report = learn([*tickets, PastTicket("9", "", "x", ("db/listener.md",), "")], index_dir, FakeEmbedder())
+    assert (report.used, report.usable) == (4, 1)
 
 
 def test_kb_learn_says_what_is_wrong(tmp_path: Path) -> None:

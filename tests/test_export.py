@@ -139,6 +139,16 @@ def test_only_one_product(tmp_path: Path, index: Path) -> None:
     assert (report["articles"], report["audience"], report["format"]) == (2, "public", "html")
 
 
+@pytest.mark.parametrize("to", ["out", "-"])
+def test_a_product_that_no_article_names_leaves_the_earlier_export(tmp_path: Path, index: Path, to: str) -> None:
+    run("--index", index, "--to", tmp_path / "out")
+    before = files_of(tmp_path / "out")
+    where = ["--to", "-", "--format", "jsonl"] if to == "-" else ["--to", tmp_path / to]
+    with pytest.raises(InputError, match=r"no public article names product 'emial'; there are: .*email"):
+        run("--index", index, *where, "--product", "emial", "--product", "email")
+    assert files_of(tmp_path / "out") == before
+
+
 def test_an_article_that_closes_is_gone_from_the_next_export(tmp_path: Path, index: Path) -> None:
     run("--index", index, "--to", tmp_path / "out")
     assert (tmp_path / "out/articles/mail/bounce.html").exists()

@@ -270,8 +270,10 @@ def test_errors_say_what_git_said(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match="not a git repository"):
         GitRepository(str(tmp_path / "plain"))
     commit(tmp_path / "r", a="# A\n\nx\n")
-    with pytest.raises(SourceError, match="cannot read the repository"):
-        GitRepository(str(tmp_path / "r"), "no-such-branch")
+    for place in (str(tmp_path / "r"), f"file://{tmp_path}/r"):
+        with pytest.raises(SourceError) as caught:
+            GitRepository(place, "no-such-branch")
+        assert str(caught.value) == f"no branch, tag or commit 'no-such-branch' in {place}"
     with (
         GitRepository(str(tmp_path / "r"), "", "docs") as source,
         pytest.raises(SourceError, match="no Markdown files"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -118,6 +119,25 @@ def test_a_malformed_file_is_named_and_the_rest_is_published(source: Path, index
     assert "bad.md:" in result.stderr
 
 
+def test_watch_says_that_a_malformed_file_stays_as_it_was(
+    source: Path, index_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = write_article(source, "a.md")
+
+    def watch(_source: Path, _index: Path, rebuild: Callable[[], None]) -> None:
+        rebuild()
+        file.write_text("---\ntitle: [\naudience: public\n---\n\n# Bad\n", "utf-8")
+        rebuild()
+
+    monkeypatch.setattr("indexer.watching.watch_articles", watch)
+    result = run("index", source, "--index", index_dir, "--watch")
+    assert "a.md:3: front matter is not valid YAML" in result.stderr
+    assert "; its last good version stays in the index" in result.stderr
+    assert "1 malformed files are in the index as they were before" in result.stderr
+    assert "not in the index" not in result.stderr
+    assert Snapshot.open(index_dir).store.row_of_path("a.md") == 0
+
+
 def test_strict_publishes_nothing(source: Path, index_dir: Path) -> None:
     write_article(source, "good.md")
     (source / "bad.md").write_text("---\ntitle: [\n---\n\n# Bad\n", "utf-8")
@@ -136,6 +156,20 @@ def test_verify_tells_a_changed_article_from_a_sound_index(source: Path, index_d
     changed = run("verify", "--index", index_dir, "--source", source)
     assert changed.exit_code == 1
     assert changed.stdout.startswith("a.md: ")
+
+
+def test_verify_says_why_a_file_is_not_in_the_index(source: Path, index_dir: Path) -> None:
+    write_article(source, "a.md", article_id="KB-1")
+    write_article(source, "dup.md", article_id="KB-1")
+    (source / "bad.md").write_text("---\ntitle: [\n---\n\n# Bad\n", "utf-8")
+    told = run("index", source, "--index", index_dir).stderr
+    found = run("verify", "--index", index_dir, "--source", source).stdout
+    for path, reason in (("dup.md", "has the same id KB-1 as a.md; give it one of its own"), ("bad.md", "malformed")):
+        assert f"{path}:" in told
+        assert f"{path}: " in found
+        assert reason in found
+    assert "give it one of its own" in told
+    assert "run `kb index`" not in found
 
 
 def test_lint_prints_place_rule_and_message(source: Path) -> None:

@@ -201,6 +201,8 @@ def test_events_are_rate_limited(world: World) -> None:
 
 def test_the_report_on_the_terminal(tmp_path: Path) -> None:
     index = tmp_path / "index"
+    (index / "version").mkdir(parents=True)
+    (index / "CURRENT").write_text("version")
     run = CliRunner()
     nothing = run.invoke(kb, ["deflection", "--index", str(index)])
     assert nothing.exit_code == 0

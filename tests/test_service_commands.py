@@ -6,13 +6,14 @@ import json
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from eval.cli import app
-from indexer.errors import InputError
+from indexer.errors import IndexNotFound, InputError
 from indexer.metadata import Audience
 from service.keys import KeyFile, KeyKind
 from tests.conftest import FakeEmbedder
@@ -66,6 +67,12 @@ def test_search_as_json_from_standard_input_and_by_audience(world: World) -> Non
     assert {s["audience"] for s in json.loads(out)["suggestions"]} == {"public"}
 
 
+def test_a_mistyped_product_does_not_look_like_no_answer(world: World) -> None:
+    assert run(world, "search", "invalid_token", "--product", "Platform-API")[0] == 0
+    with pytest.raises(InputError, match=r"no article names product 'platfrom-api'; there are: .*platform-api"):
+        run(world, "search", "invalid_token", "--product", "platfrom-api")
+
+
 def test_an_empty_question_is_an_error(world: World) -> None:
     with pytest.raises(InputError):
         run(world, "search", "  ")
@@ -87,6 +94,43 @@ def test_keys_are_made_listed_and_revoked(world: World) -> None:
     page = keys.find(token.strip())
     assert page
     assert page.origins == ("https://help.example.com",)
+
+
+@pytest.mark.parametrize("command", ["search", "triage"])
+def test_of_a_text_that_is_too_long_head_and_tail_are_read(world: World, command: str) -> None:
+    text = "Since noon\n" + "nothing to see here\n" * 2000 + "HTTP 401 invalid_token\n"
+    arguments = [command, "-", "--title", "Import", "--index", str(world.index)]
+    result = runner.invoke(app, arguments, input=text)
+    assert result.exit_code == 0, result.exception
+    assert "kb: note: read the first 9,991 and the last 9,983 of 40,034 characters" in result.stderr
+    assert command == "triage" or "API answers 401 invalid_token" in result.stdout
+    assert "note" not in runner.invoke(app, arguments, input="HTTP 401 invalid_token").stderr
+
+
+@pytest.mark.parametrize("command", ["search", "triage"])
+def test_forgotten_quotes_are_told_of(world: World, command: str) -> None:
+    with pytest.raises(InputError, match="put the text in quotes, or use - to read standard input"):
+        run(world, command, "every", "request", "answers", "401")
+    assert runner.invoke(app, [command, "x", "--no-such-option"]).exit_code == 2
+
+
+def test_a_report_creates_nothing(tmp_path: Path, world: World) -> None:
+    before = sorted(tmp_path.iterdir())
+    code, out = run(world, "deflection", "--json")
+    assert (code, json.loads(out)["visits"]["all"]["shown"]) == (0, 0)
+    with pytest.raises(IndexNotFound, match=r"no index at .*typo"):
+        run(replace(world, index=tmp_path / "typo"), "deflection")
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_keys_beside_no_index_are_told_of(tmp_path: Path, world: World) -> None:
+    for index, is_told in ((world.index, False), (tmp_path / "typo", True)):
+        for command in (("add", "console"), ("list",), ("revoke", "none")):
+            result = runner.invoke(app, ["keys", *command, "--index", str(index)])
+            assert (f"kb: note: there is no index at {index}" in result.stderr) is is_told
+    elsewhere = {"KB_KEYS_FILE": str(tmp_path / "keys.json")}
+    named = runner.invoke(app, ["keys", "list", "--index", str(tmp_path / "typo")], env=elsewhere)
+    assert "note" not in named.stderr
 
 
 def test_help_loads_nothing_heavy() -> None:

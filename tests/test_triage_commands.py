@@ -85,6 +85,14 @@ def test_json_is_the_whole_result(index: Path, tmp_path: Path) -> None:
     assert made["known_errors"][0]["citation"]["path"] == "db/listener.md"
 
 
+def test_lines_are_whole_in_a_file_and_nothing_stands_behind_them(index: Path) -> None:
+    _, out = run(index, f"All users get an error: {TEXT}", "--title", "Oracle connection fails")
+    lines = out.splitlines()
+    assert lines == [line.rstrip() for line in lines]
+    assert max(map(len, lines)) > 80
+    assert "“All users” says that everybody is affected" in out
+
+
 def test_no_evidence_is_said_plainly(index: Path) -> None:
     code, out = run(index, f"{UNCOVERED} again")
     assert code == 0

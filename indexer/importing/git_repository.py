@@ -29,6 +29,7 @@ CLONE_TIMEOUT_S = 600
 _COMMAND_TIMEOUT_S = 120
 _FRONT = re.compile(r"\A\ufeff?---[ \t]*\r?\n(.*?)^---[ \t]*\r?\n", re.DOTALL | re.MULTILINE)
 _SSH = re.compile(r"[A-Za-z0-9_.-]+@[A-Za-z0-9.-]+:(?!//).+")
+_NO_SUCH_REF = re.compile(r"Needed a single revision|Remote branch .* not found")
 _OTHER_MARKUP = frozenset({".rst", ".adoc", ".asciidoc", ".textile", ".org", ".mediawiki", ".rdoc"})
 _WIKI_FRAME = re.compile(r"_(sidebar|footer|header)\.(md|markdown)", re.IGNORECASE)
 
@@ -78,8 +79,10 @@ class GitRepository(Source):
                 self._clone(place)
             wanted = f"{self._ref or 'HEAD'}^{{commit}}"
             self._commit = self._git("rev-parse", "--verify", "--end-of-options", wanted).strip()
-        except BaseException:
+        except BaseException as error:
             self._scratch.cleanup()
+            if self._ref and isinstance(error, SourceError) and _NO_SUCH_REF.search(str(error)):
+                raise SourceError(f"no branch, tag or commit {self._ref!r} in {place}") from error
             raise
 
     def __enter__(self) -> GitRepository:

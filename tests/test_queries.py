@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.queries import shorten_text
+
+
+def test_head_and_tail_of_a_long_log_are_kept_by_whole_lines() -> None:
+    text = "It stopped at noon.\n" + "".join(f"12:{n:04} all well\n" for n in range(1000)) + "FATAL: ORA-12154"
+    made = shorten_text(text, 500)
+    assert made.is_cut
+    assert made.text.startswith("It stopped at noon.\n12:0000 all well\n")
+    assert made.text.endswith("12:0999 all well\nFATAL: ORA-12154")
+    head, tail = made.text.split("\n\n\n")
+    assert (len(head) + 1, len(tail), made.whole) == (made.first, made.last, len(text))
+    assert all(line.endswith("all well") for line in [*head.splitlines()[1:], *tail.splitlines()[:-1]])
+
+
+def test_one_long_line_is_cut_where_it_has_to_be() -> None:
+    made = shorten_text("a" * 600 + "b" * 600, 102)
+    assert made.text == "a" * 50 + "\n\n" + "b" * 50
+    assert (made.first, made.last, made.whole) == (50, 50, 1200)
+
+
+@pytest.mark.parametrize("text", ["", "short", "x" * 100])
+def test_what_fits_stays_as_it_is(text: str) -> None:
+    made = shorten_text(text, 100)
+    assert (made.text, made.is_cut, made.first, made.last) == (text, False, len(text), 0)
+
+
+@given(st.text(alphabet="ab\n\r", max_size=60), st.integers(0, 40))
+def test_it_is_never_longer_and_both_ends_are_the_texts_own(text: str, most: int) -> None:
+    made = shorten_text(text, most)
+    assert len(made.text) <= most or not made.is_cut
+    assert made.first + made.last <= len(text) == made.whole
+    if most >= 2 and made.is_cut:
+        assert made.text.startswith(text[: made.first])
+        assert made.text.endswith(text[len(text) - made.last :])
