@@ -134,6 +134,20 @@ def test_slack_answers_go_to_slack_alone(url: str) -> None:
     assert caught.value.reason is RejectedReason.MALFORMED
 
 
+def test_slack_looks_at_the_certificate_without_a_signature_and_nothing_comes_of_it() -> None:
+    slack, config = CONNECTORS["slack"], VENDORS["slack"].config
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    for body in (b"ssl_check=1&token=x", b"ssl_check=1&command=%2Fkb&text=API+returns+401&trigger_id=1"):
+        inbound = Inbound(headers, body, NOW_S)
+        slack.verify(inbound, config)
+        event = slack.parse(inbound, config)
+        assert (event.kind, event.immediate) == (EventKind.HANDSHAKE, {})
+    for body in (b"ssl_check=0&command=%2Fkb", b"command=%2Fkb&text=ssl_check%3D1", b"\xff"):
+        with pytest.raises(Rejected) as caught:
+            slack.verify(Inbound(headers, body, NOW_S), config)
+        assert caught.value.reason is RejectedReason.BAD_SIGNATURE
+
+
 def test_a_slack_compatible_server_is_answered_where_it_is_configured() -> None:
     form = {"command": "/kb", "text": "x", "trigger_id": "1", "channel_id": "C1", "response_url": "https://s.example/r"}
     inbound = signed("slack", urlencode(form).encode(), headers={"content-type": "application/x-www-form-urlencoded"})
