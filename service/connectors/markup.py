@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -24,7 +24,11 @@ _COMMAND = re.compile(r"^([ \t>]*)/(?=[a-z])", re.MULTILINE)
 
 @dataclass(frozen=True, slots=True)
 class _Dialect:
-    """How one markup writes what CommonMark can say; every function is given text that is escaped already."""
+    """How one markup writes what CommonMark can say; every function is given text that is escaped already.
+
+    Attributes:
+        nests_quotes: whether a quote may stand in a quote; otherwise the inner one is a part of the outer.
+    """
 
     escape: Callable[[str], str]
     strong: Callable[[str], str]
@@ -35,6 +39,7 @@ class _Dialect:
     fence: Callable[[str], str]
     bullet: str
     indent: bool
+    nests_quotes: bool = True
 
 
 def to_html(markdown: str) -> str:
@@ -107,6 +112,12 @@ def _blocks(nodes: Sequence[SyntaxTreeNode], dialect: _Dialect) -> list[str]:
     return [text for node in nodes if (text := _block(node, dialect))]
 
 
+def _quote(node: SyntaxTreeNode, dialect: _Dialect) -> str:
+    if not dialect.nests_quotes:
+        dialect = replace(dialect, quote=lambda text: text)
+    return "\n".join(_blocks(node.children, dialect))
+
+
 def _block(node: SyntaxTreeNode, dialect: _Dialect) -> str:
     match node.type:
         case "paragraph":
@@ -114,7 +125,7 @@ def _block(node: SyntaxTreeNode, dialect: _Dialect) -> str:
         case "heading":
             return dialect.strong(_inline(node, dialect))
         case "blockquote":
-            return dialect.quote("\n".join(_blocks(node.children, dialect)))
+            return dialect.quote(_quote(node, dialect))
         case "fence" | "code_block":
             return dialect.fence(node.content.rstrip("\n"))
         case "bullet_list" | "ordered_list":
@@ -197,6 +208,7 @@ _JIRA = _Dialect(
     fence=lambda text: "{noformat}\n" + text.replace("{noformat}", "{ noformat}") + "\n{noformat}",
     bullet="*",
     indent=False,
+    nests_quotes=False,
 )
 
 _PLAIN = _Dialect(
