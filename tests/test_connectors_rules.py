@@ -111,6 +111,28 @@ def test_jira_projects_without_internal_comments_get_no_note(kind: str | None, a
     assert (_event(fixture, body, options={"api": api}).kind is EventKind.TICKET) == answered
 
 
+GATEWAY = "https://api.atlassian.com/ex/jira/11223344-a1b2-3b33-c444-def123456789"
+
+
+@pytest.mark.parametrize(
+    ("base_url", "options", "url"),
+    [
+        ("https://example.atlassian.net", {}, "https://example.atlassian.net/browse/"),
+        (GATEWAY, {"site_url": "https://example.atlassian.net/"}, "https://example.atlassian.net/browse/"),
+        (GATEWAY, {}, ""),
+    ],
+)
+def test_jira_links_lead_to_the_site_and_calls_to_where_the_token_works(
+    base_url: str, options: dict[str, str], url: str
+) -> None:
+    fixture = ALL["jira", "issue_created"]
+    config = dataclasses.replace(fixture.config, base_url=base_url, options={**fixture.config.options, **options})
+    event = CONNECTORS["jira"].parse(fixture.inbound(), config)
+    assert event.url == (url and f"{url}{event.subject_id}")
+    (call,) = CONNECTORS["jira"].render(NOTE, event, config)
+    assert call.url == f"{base_url}/rest/servicedeskapi/request/{event.subject_id}/comment"
+
+
 @pytest.mark.parametrize("shared", [None, True, "yes", 1])
 def test_a_slack_channel_is_our_own_only_if_slack_says_so(shared: object) -> None:
     fixture = ALL["slack", "mention_in_thread_vouched"]
