@@ -158,9 +158,9 @@ def test_jira_out_escapes_macros_and_mentions() -> None:
 
 
 def test_jira_out_never_puts_a_quote_into_a_quote() -> None:
-    nested = "> Hello,\n>\n> > Set the clock.\n> >\n> > > twice\n>\n> - first\n>   > and this\n>\n> Bye.\n\nafter\n\n> again"
+    nested = "> Hello,\n>\n> > Set the clock.\n> >\n> > > twice\n>\n> - first\n>   > this\n>\n> Bye.\n\nafter\n\n> x"
     assert to_jira_wiki(nested) == (
-        "{quote}\nHello,\nSet the clock.\ntwice\n* first\nand this\nBye.\n{quote}\n\nafter\n\n{quote}\nagain\n{quote}"
+        "{quote}\nHello,\nSet the clock.\ntwice\n* first\nthis\nBye.\n{quote}\n\nafter\n\n{quote}\nx\n{quote}"
     )
     assert to_slack("> a\n>\n> > b") == "> a\n> > b"
 
