@@ -165,7 +165,7 @@ def triage_ticket(
     incident = None
     if vector is not None and window is not None:
         others = [ticket for ticket in window.recent if ticket.ticket_id != window.own_id]
-        duplicates = find_duplicates(vector, signatures, others)
+        duplicates = find_duplicates(vector, signatures, others, window.account)
         incident = find_burst(vector, signatures, others, window.now_s, account=window.account)
     return Triage(
         components=labels.components,

@@ -24,6 +24,9 @@ SAME_SYMPTOM_COSINE = 0.65
 """Near enough to count towards a burst, where one chance pair does no harm."""
 MAX_DUPLICATES = 5
 
+ALERTS = "alerts"
+"""The one account of all alerting tools: an alert and the page about it are one thing that arrives more than once."""
+
 CLOSED_STATUSES = frozenset({"closed", "solved", "resolved", "done", "cancelled", "canceled"})
 """Statuses, in lower case, of tickets that are not open; any other is open."""
 
@@ -45,7 +48,7 @@ class RecentTicket:
         is_open: only open tickets are proposed as duplicates; a burst counts the others too.
         is_incident: whether it stands for a declared incident or known problem.
         account: who sent it, an opaque name; several tickets of one account count once towards a burst, and once in
-            each window of the time before it.
+            each window of the time before it. ALERTS for an alert, whichever tool it came from.
     """
 
     ticket_id: str
@@ -125,11 +128,15 @@ class _Match:
 
 
 def find_duplicates(
-    vector: Vectors, signatures: Iterable[str], recent: Sequence[RecentTicket]
+    vector: Vectors, signatures: Iterable[str], recent: Sequence[RecentTicket], account: str = ""
 ) -> tuple[Duplicate, ...]:
     """The open tickets and declared incidents that are likely about the same, the likeliest first.
 
-    Likely means: nearly the same words, or the same exact error and a similar text.
+    Likely means: nearly the same words, or the same exact error and a similar text. Of alerts the likeliest is named
+    alone, and none where this is an alert itself: the others are the same alert through another tool.
+
+    Args:
+        account: who sent this ticket, as in RecentTicket; empty if that is unknown.
     """
     found = [
         match
@@ -137,7 +144,7 @@ def find_duplicates(
         if (match.ticket.is_open or match.ticket.is_incident) and _is_same(match, SAME_WORDING_COSINE)
     ]
     found.sort(key=lambda match: (not match.ticket.is_incident, -len(match.shared), -match.cosine))
-    return tuple(_duplicate(match) for match in found[:MAX_DUPLICATES])
+    return tuple(_duplicate(match) for match in _without_twins(found, account)[:MAX_DUPLICATES])
 
 
 def find_burst(
@@ -170,6 +177,7 @@ def find_burst(
     expected = max(rule.least_expected, usual)
     if count < rule.min_count or poisson_tail(count, expected) > rule.chance:
         return None
+    burst = _without_twins(burst, account)
     shared = set.intersection(*(set(match.shared) for match in burst))
     return PossibleIncident(
         count=count,
@@ -222,6 +230,13 @@ def _compare(vector: Vectors, signatures: Iterable[str], recent: Sequence[Recent
 
 def _is_same(match: _Match, cosine: float) -> bool:
     return match.cosine >= cosine or (bool(match.shared) and match.cosine >= SAME_SIGNATURE_COSINE)
+
+
+def _without_twins(matches: Sequence[_Match], account: str) -> list[_Match]:
+    """Of alerts the first alone; none of them where `account` says that this is one."""
+    alerts = [match for match in matches if match.ticket.account == ALERTS]
+    left_out = {id(match) for match in (alerts if account == ALERTS else alerts[1:])}
+    return [match for match in matches if id(match) not in left_out]
 
 
 def _duplicate(match: _Match) -> Duplicate:

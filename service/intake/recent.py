@@ -30,7 +30,7 @@ from sqlalchemy import (
     select,
 )
 
-from service.connectors.contract import Event
+from service.connectors.contract import Event, EventKind
 from service.database import METADATA, Database
 
 if TYPE_CHECKING:
@@ -193,6 +193,10 @@ class RecentTickets:
 
 def account_of(connector: str, event: Event) -> str:
     """Who sent a ticket, as `RecentTicket` wants it: one name in one tool, and nothing to read. Empty if unknown."""
+    from service.triage_similar import ALERTS
+
+    if event.kind is EventKind.ALERT:
+        return ALERTS
     account = event.fields.get("account")
     return f"{connector}:{account}"[:100] if account else ""
 
