@@ -49,6 +49,7 @@ class RecentTicket:
         is_incident: whether it stands for a declared incident or known problem.
         account: who sent it, an opaque name; several tickets of one account count once towards a burst, and once in
             each window of the time before it. ALERTS for an alert, whichever tool it came from.
+        name: what people call it, where that is not its id: a record's number, an alert's name, a mail's subject.
     """
 
     ticket_id: str
@@ -60,6 +61,21 @@ class RecentTicket:
     title: str = ""
     url: str = ""
     account: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedTicket:
+    """Another ticket, as a person finds it.
+
+    Attributes:
+        name: what people call it; its id where it has no other name.
+        url: where it can be read; empty if unknown.
+    """
+
+    ticket_id: str
+    name: str
+    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +83,14 @@ class Duplicate:
     """An open ticket or declared incident that is likely about the same thing.
 
     Attributes:
+        name: what people call it; its id where it has no other name.
         cosine: likeness of meaning, -1 to 1.
         signatures: exact error signatures in both.
         reason: for a person.
     """
 
     ticket_id: str
+    name: str
     title: str
     url: str
     is_incident: bool
@@ -108,7 +126,7 @@ class PossibleIncident:
         since_s: Unix time of the first of them.
         window_s: the time in which they came, at most.
         expected: how many the time before would lead one to expect.
-        ticket_ids: the others, oldest first.
+        ticket_ids, tickets: the others, oldest first.
     """
 
     count: int
@@ -116,6 +134,7 @@ class PossibleIncident:
     window_s: float
     expected: float
     ticket_ids: tuple[str, ...]
+    tickets: tuple[NamedTicket, ...]
     signatures: tuple[str, ...]
     reason: str
 
@@ -185,6 +204,7 @@ def find_burst(
         window_s=rule.window_s,
         expected=usual,
         ticket_ids=tuple(match.ticket.ticket_id for match in burst),
+        tickets=tuple(NamedTicket(match.ticket.ticket_id, _name(match.ticket), match.ticket.url) for match in burst),
         signatures=tuple(sorted(shared)),
         reason=_burst_reason(count, burst[0].ticket.created_s, usual, rule.window_s, sorted(shared)),
     )
@@ -247,6 +267,7 @@ def _duplicate(match: _Match) -> Duplicate:
     parts.append(f"{'says much the same' if match.cosine >= SAME_WORDING_COSINE else 'is alike'} ({match.cosine:.2f})")
     return Duplicate(
         ticket.ticket_id,
+        _name(ticket),
         ticket.title,
         ticket.url,
         ticket.is_incident,
@@ -255,6 +276,10 @@ def _duplicate(match: _Match) -> Duplicate:
         match.shared,
         "; ".join(parts),
     )
+
+
+def _name(ticket: RecentTicket) -> str:
+    return ticket.name or ticket.ticket_id
 
 
 def _account(ticket: RecentTicket) -> str:

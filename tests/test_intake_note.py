@@ -20,9 +20,10 @@ from service.intake.note import (
 from service.triage import KnownError, Triage
 from service.triage_labels import SuggestedLabel
 from service.triage_severity import Severity, SeverityHint
-from service.triage_similar import Duplicate, PossibleIncident
+from service.triage_similar import Duplicate, NamedTicket, PossibleIncident
 
 TICKET = Event(EventKind.TICKET, "d", "4711", "It fails", "401", {"tags": ["auth"]})
+DESK = "https://help.example.com/4700"
 ALERT = dataclasses.replace(TICKET, kind=EventKind.ALERT)
 
 
@@ -87,12 +88,19 @@ def test_everything_that_triage_found_is_there_with_its_reason() -> None:
         known_errors=(KnownError("KB-1", "auth/a.md", "Skew", "public", ("code: x",), citation(), "both show x"),),
         severity=SeverityHint(Severity.HIGH, (), (), "“all users” says that everybody is affected"),
         duplicates=(
-            Duplicate(
-                "4700", "", "https://help.example.com/4700", False, 1_700_000_000.0, 0.9, (), "says much the same"
-            ),
-            Duplicate("4701", "", "javascript:alert(1)", False, 1_700_000_000.0, 0.9, (), "is alike"),
+            Duplicate("a" * 32, "INC0010020", "", DESK, False, 1_700_000_000.0, 0.9, (), "says much the same"),
+            Duplicate("4701", "4701", "", "javascript:alert(1)", False, 1_700_000_000.0, 0.9, (), "is alike"),
         ),
-        incident=PossibleIncident(5, 0.0, 7200.0, 0.5, ("1", "2"), (), "5 tickets with this symptom"),
+        incident=PossibleIncident(
+            5,
+            0.0,
+            7200.0,
+            0.5,
+            ("1", "2"),
+            (NamedTicket("1", "alert [A]", "http://prom:9090/g"), NamedTicket("2", "2", "")),
+            (),
+            "5 tickets with this symptom",
+        ),
         diagnostics=Diagnostics(
             (
                 Diagnostic("Time", "The time, in UTC", Status.MISSING, (Detail.TIME,), (), True, citation()),
@@ -104,9 +112,11 @@ def test_everything_that_triage_found_is_there_with_its_reason() -> None:
         ),
     )
     text = team_note(triage=triage)
-    assert text.startswith("**Possible incident**: 5 tickets with this symptom. The others: 1, 2")
+    assert text.startswith(
+        "**Possible incident**: 5 tickets with this symptom. The others: [alert \\[A\\]](<http://prom:9090/g>), 2\n"
+    )
     assert "- Skew: both show x ([auth/a.md:12-18](<" in text
-    assert "- [4700](<https://help.example.com/4700>), 2023-11-14 22:13 UTC: says much the same" in text
+    assert f"- [INC0010020](<{DESK}>), 2023-11-14 22:13 UTC: says much the same" in text
     assert "- 4701, 2023-11-14" in text
     assert "- Component: `token-service` (3 of 4 similar tickets)" in text
     assert "- Tags: `oauth`, `sso` (3 of 4 similar tickets)" in text

@@ -114,6 +114,26 @@ def test_an_account_is_known_again_in_its_own_tool(database: Database) -> None:
     assert account_of("zendesk", dataclasses.replace(EVENT, fields={"account": "a1"})) == found["1"]
 
 
+@pytest.mark.parametrize(
+    ("kind", "fields", "name"),
+    [
+        (EventKind.TICKET, {"name": "INC0010020"}, "INC0010020"),
+        (EventKind.ALERT, {}, "It fails"),
+        (EventKind.TICKET, {}, ""),
+    ],
+)
+def test_a_ticket_whose_id_nobody_knows_has_a_name(
+    database: Database, kind: EventKind, fields: dict[str, str], name: str
+) -> None:
+    recent = RecentTickets(database, DAY_S)
+    recent.remember("servicenow", dataclasses.replace(EVENT, kind=kind, fields=fields), unit(1, 0), (), "e1", 1000.0)
+    assert [ticket.name for ticket in recent.window("servicenow", (), "e1", 2000.0)] == [name]
+    assert [ticket.name for ticket in recent.window("jira", (), "e1", 2000.0)] == [name and f"servicenow {name}"]
+    later = dataclasses.replace(EVENT, title="Re: It fails", kind=kind, fields={**fields, "status": "open"})
+    recent.remember("servicenow", later, unit(1, 0), (), "e1", 3000.0)
+    assert [ticket.name for ticket in recent.window("servicenow", (), "e1", 4000.0)] == [name]
+
+
 def test_alerts_of_all_tools_are_of_one_account(database: Database) -> None:
     recent = RecentTickets(database, DAY_S)
     for connector in ("pagerduty", "alertmanager"):

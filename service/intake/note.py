@@ -11,6 +11,7 @@ answer from the public articles.
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,12 +21,14 @@ from service.connectors.contract import Event, EventKind, Note, NoteLink
 from service.notes import LinkTo, escape, quote_lines
 from service.notes import write_reply as quote_suggestion
 from service.triage import Triage
+from service.triage_similar import Duplicate, NamedTicket
 
 Shows = Callable[[Snippet], bool]
 """Whether a snippet may be shown: for the public, one whose every link leads to a public article."""
 
 MAX_ARTICLES = 3
 _MAX_STEPS = 20
+_WEB_ADDRESS = re.compile(r"https?://[^\s<>]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,18 +166,22 @@ def _known_errors(triage: Triage, link_to: LinkTo) -> str:
 def _duplicates(triage: Triage) -> str:
     lines = []
     for ticket in triage.duplicates:
-        name = escape(ticket.ticket_id)
-        title = f" {escape(ticket.title)}" if ticket.title else ""
-        shown = f"[{name}](<{ticket.url}>)" if ticket.url.startswith("https://") else name
-        lines.append(f"- {shown}{title}, {_time(ticket.created_s)}: {escape(ticket.reason)}")
+        title = f" {escape(ticket.title)}" if ticket.title not in {"", ticket.name} else ""
+        lines.append(f"- {_ticket(ticket)}{title}, {_time(ticket.created_s)}: {escape(ticket.reason)}")
     return _section("Likely the same as", lines)
 
 
 def _incident(triage: Triage) -> str:
     if triage.incident is None:
         return ""
-    names = ", ".join(escape(name) for name in triage.incident.ticket_ids[:10])
+    names = ", ".join(_ticket(ticket) for ticket in triage.incident.tickets[:10])
     return f"**Possible incident**: {escape(triage.incident.reason)}. The others: {names}"
+
+
+def _ticket(ticket: Duplicate | NamedTicket) -> str:
+    """What people call it, as a link where an address is known."""
+    name = escape(ticket.name)
+    return f"[{name}](<{ticket.url}>)" if _WEB_ADDRESS.fullmatch(ticket.url) else name
 
 
 def _labels(triage: Triage, event: Event) -> str:
