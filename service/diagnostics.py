@@ -147,11 +147,13 @@ class Diagnostics:
         items: in the articles' order.
         asks: what to ask the customer for, each a phrase; empty if the ticket holds it all.
         message: a ready reply that asks for it in the ticket's own tone; empty if there is nothing to ask.
+        sources: for each of `asks`, what asks for it first; empty where no article does.
     """
 
     items: tuple[Diagnostic, ...] = ()
     asks: tuple[str, ...] = ()
     message: str = ""
+    sources: tuple[Citation, ...] = ()
 
     @property
     def missing(self) -> tuple[Diagnostic, ...]:
@@ -179,8 +181,12 @@ def compare_diagnostics(question: Question, articles: Iterable[Article]) -> Diag
                 items.append(_compare(need, findings))
                 labels.add(need.label)
                 asked.update(need.details)
-    asks = _asks({detail for item in items if item.by_customer for detail in item.missing}, findings)
-    return Diagnostics(tuple(items), asks, write_request(asks, question))
+    first: dict[Detail, Citation] = {}
+    for item in items:
+        first |= {detail: item.citation for detail in item.missing if item.by_customer and detail not in first}
+    asks = _asks(first, findings)
+    sources = tuple(first[detail] for detail in _ASKS if detail in first)
+    return Diagnostics(tuple(items), asks, write_request(asks, question), sources)
 
 
 def compare_basics(question: Question) -> Diagnostics:

@@ -198,7 +198,7 @@ def test_work_once_writes_all_that_is_due_at_the_configured_rate(
     assert "2 taken" in out
     assert desk.queue.counts() == {"zendesk": {"dead": 1, "done": 2}}
     assert list(desk.vendor.comments) == ["42", "43"]
-    assert "Suggested articles" in desk.vendor.comments["42"][0]["html_body"]
+    assert "Suggested article" in desk.vendor.comments["42"][0]["html_body"]
 
 
 def test_work_needs_connectors(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
