@@ -19,6 +19,7 @@ _ZERO_WIDTH = "\u200b"
 _MENTION = re.compile(r"(?<![\w`])([@#!%~&$])(?=[\w\"])")
 _REFERENCE = re.compile(r"(?<=[\w.-])([#!%~&$])(?=\d)|\b(G[HL]-)(?=\d)", re.IGNORECASE)
 """`owner/name#12` and what else a forge takes for an issue, a change or a milestone of another project; `GH-7`."""
+_TEAMS_LINK = re.compile(r"\]\(<([^<>]*)>\)")
 _COMMAND = re.compile(r"^([ \t>]*)/(?=[a-z])", re.MULTILINE)
 
 
@@ -67,8 +68,16 @@ def to_adf(markdown: str, last_line: str) -> dict[str, Any]:
 
     https://developer.atlassian.com/cloud/jira/platform/apis/document/structure/
     """
-    content = [block for child in _tree(markdown).children for block in _adf_blocks(child, in_list=False)]
+    content = [block for child in parse_markdown(markdown).children for block in _adf_blocks(child, in_list=False)]
     return {"type": "doc", "version": 1, "content": [*content, _adf_paragraph([_adf_text(last_line)])]}
+
+
+def to_teams_markdown(markdown: str) -> str:
+    """The Markdown of a message in Teams, which knows quotes and code; addresses stand without angle brackets.
+
+    https://learn.microsoft.com/microsoftteams/platform/bots/how-to/format-your-bot-messages
+    """
+    return _TEAMS_LINK.sub(lambda match: f"]({match[1].replace('(', '%28').replace(')', '%29')})", markdown)
 
 
 def to_quiet_markdown(markdown: str) -> str:
@@ -100,12 +109,13 @@ def _parser() -> MarkdownIt:
     return MarkdownIt("commonmark", {"html": False})
 
 
-def _tree(markdown: str) -> SyntaxTreeNode:
+def parse_markdown(markdown: str) -> SyntaxTreeNode:
+    """The tree of a note's CommonMark, without raw HTML."""
     return SyntaxTreeNode(_parser().parse(markdown))
 
 
 def _render(markdown: str, dialect: _Dialect) -> str:
-    return "\n\n".join(_blocks(_tree(markdown).children, dialect))
+    return "\n\n".join(_blocks(parse_markdown(markdown).children, dialect))
 
 
 def _blocks(nodes: Sequence[SyntaxTreeNode], dialect: _Dialect) -> list[str]:
