@@ -1,11 +1,14 @@
 """What has to be known before a ticket can be worked on, compared with what the ticket already holds.
 
-article -> needs (its "Evidence to collect", Environment, Diagnosis and Symptoms), each cited
+article -> needs (its list "Evidence to collect", or what its Symptoms and Environment are about), each cited
 text    -> findings (`service.findings`), each quoted
 needs - findings -> Diagnostics, and a message that asks the customer for the rest
 
-Pure. The message is made of this module's own sentences and never of an article's, so asking a customer tells nothing
-of an internal article.
+Only the lines of a list are shown as they stand in the article; what its other sections imply is named in this module's
+own words, and so is everything in the message: asking a customer tells nothing of an internal article. A question of
+how something is done lacks nothing.
+
+Pure.
 """
 
 from __future__ import annotations
@@ -16,9 +19,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from indexer.articles import Article, Block, Section, plain_text
+from indexer.signatures import extract_signatures, signature_key
 from service.answers import Citation, Question
 from service.citing import cite_block
 from service.findings import Detail, Finding, find_details
+from service.queries import read_question
+from service.triage_similar import telling
 
 _EVIDENCE = "evidence to collect"
 _PATTERNS: tuple[tuple[Detail, re.Pattern[str]], ...] = tuple(
@@ -37,14 +43,43 @@ _PATTERNS: tuple[tuple[Detail, re.Pattern[str]], ...] = tuple(
         (Detail.CHANGE, r"(?:recent |last )?changes?"),
         (Detail.LOG, r"logs?|log lines?"),
         (Detail.OBJECT_ID, r"(?:object|event|job|message|endpoint|queue|export) ids?"),
-        (Detail.NETWORK_ADDRESS, r"egress address|ip address(?:es)?|sending address"),
+        (Detail.NETWORK_ADDRESS, r"egress address|ip address(?:es)?"),
         (Detail.HAR, r"har(?: file)?"),
     )
 )
-_PLAIN = frozenset({Detail.REQUEST_ID, Detail.ADDRESS, Detail.VERSION, Detail.HAR})
-_TELLING = frozenset({Detail.REQUEST_ID, Detail.VERSION, Detail.BROWSER, Detail.SYSTEM, Detail.TENANT})
-"""What Environment and Diagnosis name clearly enough to be asked for; their other words are prose."""
-_NUMBERED_VERSION = re.compile(r"\b\d+\.(?:\d+|x)\b|\b\d+ and (?:newer|older)\b")
+_PLAIN = frozenset({Detail.REQUEST_ID, Detail.HAR})
+_THEIRS = frozenset(
+    {
+        Detail.ERROR_TEXT, Detail.TIME, Detail.REQUEST_ID, Detail.BROWSER, Detail.TENANT, Detail.STEPS, Detail.EXTENT,
+        Detail.HAR,
+    }
+)  # fmt: skip
+"""What of a runbook's evidence a customer may know. Its logs, versions and changes are those of our systems."""
+_OPERATIONS = frozenset({"runbook", "incident"})
+_IMPLIED: tuple[tuple[Detail, re.Pattern[str]], ...] = (
+    (Detail.BROWSER, re.compile(r"(?i)\bbrowsers?\b")),
+    (Detail.SYSTEM, re.compile(r"\b(?:Windows|Linux|macOS)\b")),
+    (Detail.VERSION, re.compile(r"(?i)\b\d+(?:\.[\dx]+)*,? and (?:newer|older|earlier)\b|\b\d+\.x\b")),
+)
+"""What the first sentence of an Environment section bounds, so that it has to be known. The rest of it is prose."""
+_SENTENCE_END = re.compile(r"(?<=[.:])\s+(?=[^a-z\s])")
+_HOW = re.compile(
+    r"(?i)\A\W*(?:how|what|which|where|is it possible|is there|do you|(?:can|may) (?:we|i)|are we allowed)\b"
+    r"|\bhow to\b|\bhow (?:do|does|can|could|should|would) (?:i|we|you|one|it)\b|\bhow (?:big|many|much)\b"
+    r"|\bis it possible to\b|\bis there (?:a|any|some) (?:way|option|setting|filter|limit|switch)\b"
+    r"|\b(?:can|could|may) (?:we|i|one|it) (?:have|get|use|set|change|raise|see|make|also|upload|be)\b"
+)
+_TROUBLE = re.compile(
+    r"(?i)\b(?:errors?|fail\w*|broke\w*|crash\w*|refus\w*|reject\w*|denied|denies|block(?:s|ed)|can(?:not|'?t| not)"
+    r"|could(?:n'?t| not)|does(?:n'?t| not)|did(?:n'?t| not)|won'?t|isn'?t|wasn'?t|not|never|no longer|nothing"
+    r"|stop(?:s|ped)|stuck|hangs?|lost|missing|gone|wrong|invalid|time[sd]? ?out|slow\w*|down|offline|expire[sd]?"
+    r"|unable|exceptions?|fatal|complain\w*|problem|trouble|bug|restarts|since)\b"
+)
+_SAYS_ERROR = re.compile(
+    r"(?i)\b(?<!\bno )(?:error|fail(?!over)|crash|refus|reject|invalid|exception|unauthori[sz]|forbid|block)\w*"
+    r"|\b(?:time-?outs?|timed? out|denied|denies|complains|moans|says|warns|a message)\b"
+    r"|\bnot (?:accepted|allowed|valid)\b"
+)
 _OURS = re.compile(
     r"(?i)\bsteps? \d|\bour\b|\bkubectl\b|\bgrep\b|\bdashboard\b|\bgraph\b|\bpanels?\b|\baudit\b|\bbackup\b|"
     r"\bon-call\b|\brole account\b|\brollout\b|\bdatabase\b"
@@ -86,8 +121,8 @@ class Diagnostic:
     """One thing that an article wants to be known.
 
     Attributes:
-        label: the thing, in the article's words.
-        text: the article's whole line, without markup.
+        label: the thing.
+        text: the whole line of the article's list, without markup; of what a section implies, our own words for it.
         status: see `Status`.
         missing: kinds of detail that the ticket lacks.
         found: what the ticket holds of it.
@@ -112,11 +147,13 @@ class Diagnostics:
         items: in the articles' order.
         asks: what to ask the customer for, each a phrase; empty if the ticket holds it all.
         message: a ready reply that asks for it in the ticket's own tone; empty if there is nothing to ask.
+        sources: for each of `asks`, what asks for it first; empty where no article does.
     """
 
     items: tuple[Diagnostic, ...] = ()
     asks: tuple[str, ...] = ()
     message: str = ""
+    sources: tuple[Citation, ...] = ()
 
     @property
     def missing(self) -> tuple[Diagnostic, ...]:
@@ -125,27 +162,48 @@ class Diagnostics:
 
 
 def compare_diagnostics(question: Question, articles: Iterable[Article]) -> Diagnostics:
-    """What `articles` ask for, against what `question` holds. The first article that asks for a thing is cited."""
+    """What `articles` ask for, against what `question` holds. The first article that asks for a thing is cited.
+
+    Nothing is asked for where the question is how something is done.
+    """
     findings = find_details(f"{question.title}\n{question.text}")
+    if asks_how(question, findings):
+        return Diagnostics()
+    says_error = bool(_SAYS_ERROR.search(f"{question.title}\n{question.text}"))
+    signatures = telling(read_question(question).signatures)
     items: list[Diagnostic] = []
     asked: set[Detail] = set()
     labels: set[str] = set()
     for article in articles:
-        for need in _needs(article):
+        for need in _needs(article, signatures):
             is_repeated = asked.issuperset(need.details) if need.is_implied else need.label in labels
-            if not is_repeated:
+            if not is_repeated and (says_error or not need.is_error_text or _has(findings, Detail.ERROR_TEXT)):
                 items.append(_compare(need, findings))
                 labels.add(need.label)
                 asked.update(need.details)
-    asks = _asks({detail for item in items if item.by_customer for detail in item.missing}, findings)
-    return Diagnostics(tuple(items), asks, write_request(asks, question))
+    first: dict[Detail, Citation] = {}
+    for item in items:
+        first |= {detail: item.citation for detail in item.missing if item.by_customer and detail not in first}
+    asks = _asks(first, findings)
+    sources = tuple(first[detail] for detail in _ASKS if detail in first)
+    return Diagnostics(tuple(items), asks, write_request(asks, question), sources)
 
 
 def compare_basics(question: Question) -> Diagnostics:
     """What helps with any ticket, against what `question` holds: for when no article covers it."""
     findings = find_details(f"{question.title}\n{question.text}")
+    if asks_how(question, findings):
+        return Diagnostics()
     asks = _asks({detail for detail in _BASICS if not _has(findings, detail, complete=True)}, findings)
     return Diagnostics((), asks, write_request(asks, question))
+
+
+def asks_how(question: Question, findings: Sequence[Finding]) -> bool:
+    """Whether `question` wants to know how something is done, and reports nothing that went wrong."""
+    if any(finding.detail in {Detail.ERROR_TEXT, Detail.LOG} for finding in findings):
+        return False
+    texts = (question.title, question.text)
+    return any(_HOW.search(text) for text in texts) and not any(_TROUBLE.search(text) for text in texts)
 
 
 def write_request(asks: Sequence[str], question: Question) -> str:
@@ -174,55 +232,74 @@ class _Need:
     citation: Citation
     is_implied: bool = False
 
+    @property
+    def is_error_text(self) -> bool:
+        return self.is_implied and self.details == (Detail.ERROR_TEXT,)
 
-def _needs(article: Article) -> Iterator[_Need]:
-    """What the article asks for: its list where it has one, otherwise what its sections imply."""
-    listed = False
-    for section in article.sections:
-        if section.heading_path[-1].casefold() == _EVIDENCE:
-            listed = True
-            yield from (_listed_need(article, section, block) for block in section.blocks)
-    if listed:
+
+def _needs(article: Article, signatures: frozenset[str]) -> Iterator[_Need]:
+    """What the article asks for: its list where it has one, otherwise what its sections imply.
+
+    Args:
+        signatures: telling ones of the ticket. Where it shows the article's own error, nothing bounds it further.
+    """
+    lists = [section for section in article.sections if section.heading_path[-1].casefold() == _EVIDENCE]
+    for section in lists:
+        yield from (_listed_need(article, section, block) for block in section.blocks)
+    if lists:
         return
+    shows_its_error = False
     for section in article.sections:
         match section.heading_path[-1].casefold():
-            case "environment" | "diagnosis":
-                yield from _implied_needs(article, section)
             case "symptoms":
-                block = next((block for block in section.blocks if block.kind == "fence"), None)
+                fences = [block for block in section.blocks if block.kind == "fence"]
+                block = next((block for block in fences if _shows_error(article, block)), None)
                 if block:
-                    text = "the exact error text, to compare with this article's"
-                    cited = cite_block(article, section, block)
-                    yield _Need("Error text", text, (Detail.ERROR_TEXT,), False, cited, is_implied=True)
+                    yield _implied_need(article, section, block, Detail.ERROR_TEXT)
+                shows_its_error = any(signatures & _signatures(article, block) for block in fences)
+            case "environment" if not shows_its_error:
+                yield from _bounded_needs(article, section)
 
 
 def _listed_need(article: Article, section: Section, block: Block) -> _Need:
     text = plain_text(" ".join(article.source.text[block.start : block.end].split()).removeprefix("- "))
-    label, _, _ = text.partition(":")
+    label, _, rest = text.partition(":")
+    # What follows the label explains it; only what is unmistakable there is a need of its own.
     details = _details(label)
-    if details:  # what follows the label explains it; only what is unmistakable there is a need of its own
-        details += tuple(detail for detail in _details(text) if detail in _PLAIN and detail not in details)
-    else:
-        details = _details(text)
-    return _Need(label.strip(), text, details, bool(_OURS.search(text)), cite_block(article, section, block))
+    details += tuple(detail for detail in _details(rest) if detail in _PLAIN and detail not in details)
+    is_ours = article.meta.type in _OPERATIONS and not _THEIRS.issuperset(details)
+    return _Need(label.strip(), text, details, is_ours or bool(_OURS.search(text)), cite_block(article, section, block))
 
 
 def _details(text: str) -> tuple[Detail, ...]:
     return tuple(detail for detail, pattern in _PATTERNS if pattern.search(text))
 
 
-def _implied_needs(article: Article, section: Section) -> Iterator[_Need]:
-    is_environment = section.heading_path[-1].casefold() == "environment"
-    for block in section.blocks:
-        if block.kind != "paragraph":
-            continue
-        text = plain_text(" ".join(article.source.text[block.start : block.end].split()))
-        details = [detail for detail, pattern in _PATTERNS if detail in _TELLING and pattern.search(text)]
-        if is_environment and Detail.VERSION not in details and _NUMBERED_VERSION.search(text):
-            details.append(Detail.VERSION)
-        for detail in details:
-            cited = cite_block(article, section, block)
-            yield _Need(detail.value.capitalize(), text, (detail,), False, cited, is_implied=True)
+def _bounded_needs(article: Article, section: Section) -> Iterator[_Need]:
+    """What the first sentence of an Environment bounds: a version, the browser, the system."""
+    block = section.blocks[0] if section.blocks else None
+    if block is None or block.kind != "paragraph":
+        return
+    text = plain_text(" ".join(article.source.text[block.start : block.end].split()))
+    sentence = _SENTENCE_END.split(text, maxsplit=1)[0]
+    for detail, pattern in _IMPLIED:
+        if pattern.search(sentence):
+            yield _implied_need(article, section, block, detail)
+
+
+def _implied_need(article: Article, section: Section, block: Block, detail: Detail) -> _Need:
+    cited = cite_block(article, section, block)
+    return _Need(detail.value.capitalize(), _ASKS[detail], (detail,), False, cited, is_implied=True)
+
+
+def _shows_error(article: Article, block: Block) -> bool:
+    text = article.source.text[block.start : block.end]
+    return any(finding.detail is Detail.ERROR_TEXT for finding in find_details(text))
+
+
+def _signatures(article: Article, block: Block) -> frozenset[str]:
+    text = article.source.text[block.start : block.end]
+    return frozenset(signature_key(signature) for signature in extract_signatures(text))
 
 
 def _compare(need: _Need, findings: Sequence[Finding]) -> Diagnostic:

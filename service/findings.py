@@ -116,7 +116,7 @@ _NETWORK = re.compile(r"(?<![\w.])(?:\d{1,3}\.){3}\d{1,3}(?![\w.])|\b(?:[0-9a-fA
 _HAR = re.compile(r"(?i)(?<![\w-])[\w-]+\.har\b|\bhar (?:file|recording) (?:is )?(?:attached|below|enclosed)\b")
 _VERBATIM = re.compile(
     r"(?i)^\s*(?:\d{4}-\d\d-\d\d|\d\d:\d\d:\d\d|\[[^\]]+\]|(?:error|fatal|warn(?:ing)?|severe|critical|exception)\b\s*[:\]|]"
-    r"|[\w.]*(?:Error|Exception)\b:|HTTP/\d)"
+    r"|[\w.]*(?:Error|Exception)\b:|[\w.]+: ?(?:ERROR|FATAL):|HTTP/\d)"
 )
 _QUOTED = re.compile(r"[\"“`']([^\"”`\n]{12,200})[\"”`']")
 _FAILURE = re.compile(

@@ -35,7 +35,7 @@ def write_reply(suggestion: Suggestion, link_to: LinkTo) -> str:
     if suggestion.summary:
         lines += ["", escape(suggestion.summary)]
     for snippet in suggestion.snippets:
-        lines += ["", _quoted(snippet, link_to)]
+        lines += ["", quote_snippet(snippet, link_to)]
     return "\n".join(lines) + "\n"
 
 
@@ -52,6 +52,15 @@ def quote_article(title: str, summary: str, address: str, quoted: str = "", wher
     else:
         body = f"{escape(summary)}\n\n— {source}".lstrip()
     return f"**{escape(title)}**\n\n{body}\n"
+
+
+def quote_snippet(snippet: Snippet, link_to: LinkTo) -> str:
+    """The snippet's lines as a quote, with its citation as the last one."""
+    citation = snippet.citation
+    where = " › ".join(citation.heading_path[1:])
+    quoted = _block_quote(make_whole(snippet.text))
+    source = f"[{escape(quote_lines(citation))}](<{link_to(citation)}>)"
+    return f"{quoted}\n>\n> — {source}{f', {escape(where)}' if where else ''}"
 
 
 def quote_lines(citation: Citation) -> str:
@@ -71,16 +80,8 @@ def _entry(rank: int, suggestion: Suggestion, link_to: LinkTo) -> str:
     lines = [f"{rank}. **{escape(suggestion.title)}**{badge}"]
     if reasons:
         lines.append(f"   Why: {escape(reasons)}")
-    lines += [_indent(_quoted(snippet, link_to)) for snippet in suggestion.snippets[:1]]
+    lines += [_indent(quote_snippet(snippet, link_to)) for snippet in suggestion.snippets[:1]]
     return "\n".join(lines)
-
-
-def _quoted(snippet: Snippet, link_to: LinkTo) -> str:
-    citation = snippet.citation
-    where = " › ".join(citation.heading_path[1:])
-    quoted = _block_quote(make_whole(snippet.text))
-    source = f"[{escape(quote_lines(citation))}](<{link_to(citation)}>)"
-    return f"{quoted}\n>\n> — {source}{f', {escape(where)}' if where else ''}"
 
 
 def _block_quote(text: str) -> str:

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from service.assistant import Assistant
 
 PLAYBOOK_TYPES = frozenset({"runbook", "triage", "incident"})
+_NO_FAILURE = frozenset({"how-to", "faq", "communication"})
 MAX_KNOWN_ERRORS = 5
 _LOOKED_AT = 10
 _FEW = 5
@@ -157,13 +158,14 @@ def triage_ticket(
     labels = suggest_labels(answer, article_of, neighbours)
     playbook = _find_playbook(answer, article_of)
     top = article_of(answer.suggestions[0].path) if answer.answered and answer.suggestions else None
-    asking = {article.path: article for article in (playbook[0] if playbook else None, top) if article is not None}
+    guide = playbook[0] if playbook and _is_about_the_same(playbook[0], top) else None
+    asking = {article.path: article for article in (guide, top) if article is not None}
     signatures = read_question(question).signatures
     duplicates: tuple[Duplicate, ...] = ()
     incident = None
     if vector is not None and window is not None:
         others = [ticket for ticket in window.recent if ticket.ticket_id != window.own_id]
-        duplicates = find_duplicates(vector, signatures, others)
+        duplicates = find_duplicates(vector, signatures, others, window.account)
         incident = find_burst(vector, signatures, others, window.now_s, account=window.account)
     return Triage(
         components=labels.components,
@@ -301,6 +303,16 @@ def _find_playbook(answer: Answer, article_of: ArticleOf) -> tuple[Article, Play
         if article is not None and article.meta.type in PLAYBOOK_TYPES:
             return article, _playbook(article, f"{answer.suggestions[0].article_id} names it as related")
     return None
+
+
+def _is_about_the_same(playbook: Article, top: Article | None) -> bool:
+    """Whether what the playbook collects may be missing here: it is the first article, or about a component of it.
+
+    What is done by instruction, asked often or written to customers has no failure that evidence is collected of.
+    """
+    if top is None or top.path == playbook.path:
+        return top is not None
+    return top.meta.type not in _NO_FAILURE and not set(top.meta.components).isdisjoint(playbook.meta.components)
 
 
 def _playbook(article: Article, reason: str) -> Playbook:

@@ -24,6 +24,9 @@ SAME_SYMPTOM_COSINE = 0.65
 """Near enough to count towards a burst, where one chance pair does no harm."""
 MAX_DUPLICATES = 5
 
+ALERTS = "alerts"
+"""The one account of all alerting tools: an alert and the page about it are one thing that arrives more than once."""
+
 CLOSED_STATUSES = frozenset({"closed", "solved", "resolved", "done", "cancelled", "canceled"})
 """Statuses, in lower case, of tickets that are not open; any other is open."""
 
@@ -45,7 +48,8 @@ class RecentTicket:
         is_open: only open tickets are proposed as duplicates; a burst counts the others too.
         is_incident: whether it stands for a declared incident or known problem.
         account: who sent it, an opaque name; several tickets of one account count once towards a burst, and once in
-            each window of the time before it.
+            each window of the time before it. ALERTS for an alert, whichever tool it came from.
+        name: what people call it, where that is not its id: a record's number, an alert's name, a mail's subject.
     """
 
     ticket_id: str
@@ -57,6 +61,21 @@ class RecentTicket:
     title: str = ""
     url: str = ""
     account: str = ""
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NamedTicket:
+    """Another ticket, as a person finds it.
+
+    Attributes:
+        name: what people call it; its id where it has no other name.
+        url: where it can be read; empty if unknown.
+    """
+
+    ticket_id: str
+    name: str
+    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +83,14 @@ class Duplicate:
     """An open ticket or declared incident that is likely about the same thing.
 
     Attributes:
+        name: what people call it; its id where it has no other name.
         cosine: likeness of meaning, -1 to 1.
         signatures: exact error signatures in both.
         reason: for a person.
     """
 
     ticket_id: str
+    name: str
     title: str
     url: str
     is_incident: bool
@@ -105,7 +126,7 @@ class PossibleIncident:
         since_s: Unix time of the first of them.
         window_s: the time in which they came, at most.
         expected: how many the time before would lead one to expect.
-        ticket_ids: the others, oldest first.
+        ticket_ids, tickets: the others, oldest first.
     """
 
     count: int
@@ -113,6 +134,7 @@ class PossibleIncident:
     window_s: float
     expected: float
     ticket_ids: tuple[str, ...]
+    tickets: tuple[NamedTicket, ...]
     signatures: tuple[str, ...]
     reason: str
 
@@ -125,11 +147,15 @@ class _Match:
 
 
 def find_duplicates(
-    vector: Vectors, signatures: Iterable[str], recent: Sequence[RecentTicket]
+    vector: Vectors, signatures: Iterable[str], recent: Sequence[RecentTicket], account: str = ""
 ) -> tuple[Duplicate, ...]:
     """The open tickets and declared incidents that are likely about the same, the likeliest first.
 
-    Likely means: nearly the same words, or the same exact error and a similar text.
+    Likely means: nearly the same words, or the same exact error and a similar text. Of alerts the likeliest is named
+    alone, and none where this is an alert itself: the others are the same alert through another tool.
+
+    Args:
+        account: who sent this ticket, as in RecentTicket; empty if that is unknown.
     """
     found = [
         match
@@ -137,7 +163,7 @@ def find_duplicates(
         if (match.ticket.is_open or match.ticket.is_incident) and _is_same(match, SAME_WORDING_COSINE)
     ]
     found.sort(key=lambda match: (not match.ticket.is_incident, -len(match.shared), -match.cosine))
-    return tuple(_duplicate(match) for match in found[:MAX_DUPLICATES])
+    return tuple(_duplicate(match) for match in _without_twins(found, account)[:MAX_DUPLICATES])
 
 
 def find_burst(
@@ -170,6 +196,7 @@ def find_burst(
     expected = max(rule.least_expected, usual)
     if count < rule.min_count or poisson_tail(count, expected) > rule.chance:
         return None
+    burst = _without_twins(burst, account)
     shared = set.intersection(*(set(match.shared) for match in burst))
     return PossibleIncident(
         count=count,
@@ -177,6 +204,7 @@ def find_burst(
         window_s=rule.window_s,
         expected=usual,
         ticket_ids=tuple(match.ticket.ticket_id for match in burst),
+        tickets=tuple(NamedTicket(match.ticket.ticket_id, _name(match.ticket), match.ticket.url) for match in burst),
         signatures=tuple(sorted(shared)),
         reason=_burst_reason(count, burst[0].ticket.created_s, usual, rule.window_s, sorted(shared)),
     )
@@ -224,6 +252,13 @@ def _is_same(match: _Match, cosine: float) -> bool:
     return match.cosine >= cosine or (bool(match.shared) and match.cosine >= SAME_SIGNATURE_COSINE)
 
 
+def _without_twins(matches: Sequence[_Match], account: str) -> list[_Match]:
+    """Of alerts the first alone; none of them where `account` says that this is one."""
+    alerts = [match for match in matches if match.ticket.account == ALERTS]
+    left_out = {id(match) for match in (alerts if account == ALERTS else alerts[1:])}
+    return [match for match in matches if id(match) not in left_out]
+
+
 def _duplicate(match: _Match) -> Duplicate:
     ticket = match.ticket
     parts = []
@@ -232,6 +267,7 @@ def _duplicate(match: _Match) -> Duplicate:
     parts.append(f"{'says much the same' if match.cosine >= SAME_WORDING_COSINE else 'is alike'} ({match.cosine:.2f})")
     return Duplicate(
         ticket.ticket_id,
+        _name(ticket),
         ticket.title,
         ticket.url,
         ticket.is_incident,
@@ -240,6 +276,10 @@ def _duplicate(match: _Match) -> Duplicate:
         match.shared,
         "; ".join(parts),
     )
+
+
+def _name(ticket: RecentTicket) -> str:
+    return ticket.name or ticket.ticket_id
 
 
 def _account(ticket: RecentTicket) -> str:

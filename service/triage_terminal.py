@@ -43,7 +43,7 @@ def print_triage(triage: Triage, console: Console | None = None) -> None:
 def _lines(triage: Triage) -> Iterator[Text]:
     if triage.incident:
         yield Text.assemble(("Possible incident  ", "bold red"), triage.incident.reason)
-        yield Text(f"  {', '.join(triage.incident.ticket_ids)}", _DIM)
+        yield Text(f"  {', '.join(ticket.name for ticket in triage.incident.tickets)}", _DIM)
     if triage.severity:
         name = triage.severity.severity
         yield Text.assemble(("Severity hint  ", "bold"), (name.value, _SEVERITY_STYLES[name]))
@@ -64,7 +64,7 @@ def _lines(triage: Triage) -> Iterator[Text]:
     for duplicate in triage.duplicates:
         kind = "incident " if duplicate.is_incident else ""
         created = datetime.fromtimestamp(duplicate.created_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
-        yield Text.assemble(f"  {kind}{duplicate.ticket_id}  {duplicate.title}  ", (created, _DIM))
+        yield Text.assemble(f"  {kind}{duplicate.name}  {duplicate.title}  ", (created, _DIM))
         yield Text(f"    {duplicate.reason}", _DIM)
     if triage.playbook:
         where = f"{triage.playbook.path}: {triage.playbook.reason}"

@@ -157,6 +157,14 @@ def test_jira_out_escapes_macros_and_mentions() -> None:
     assert to_jira_wiki("```\n{noformat}\n```") == "{noformat}\n{ noformat}\n{noformat}"
 
 
+def test_jira_out_never_puts_a_quote_into_a_quote() -> None:
+    nested = "> Hello,\n>\n> > Set the clock.\n> >\n> > > twice\n>\n> - first\n>   > this\n>\n> Bye.\n\nafter\n\n> x"
+    assert to_jira_wiki(nested) == (
+        "{quote}\nHello,\nSet the clock.\ntwice\n* first\nthis\nBye.\n{quote}\n\nafter\n\n{quote}\nx\n{quote}"
+    )
+    assert to_slack("> a\n>\n> > b") == "> a\n> > b"
+
+
 def test_forges_are_sent_no_mentions_references_or_commands() -> None:
     quiet = to_quiet_markdown(f"{NASTY}\n```\n/close @admin\n```\n[a](<https://x.example/@a#b>)\n")
     assert "@admin see" not in quiet

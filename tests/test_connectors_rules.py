@@ -111,6 +111,28 @@ def test_jira_projects_without_internal_comments_get_no_note(kind: str | None, a
     assert (_event(fixture, body, options={"api": api}).kind is EventKind.TICKET) == answered
 
 
+GATEWAY = "https://api.atlassian.com/ex/jira/11223344-a1b2-3b33-c444-def123456789"
+
+
+@pytest.mark.parametrize(
+    ("base_url", "options", "url"),
+    [
+        ("https://example.atlassian.net", {}, "https://example.atlassian.net/browse/"),
+        (GATEWAY, {"site_url": "https://example.atlassian.net/"}, "https://example.atlassian.net/browse/"),
+        (GATEWAY, {}, ""),
+    ],
+)
+def test_jira_links_lead_to_the_site_and_calls_to_where_the_token_works(
+    base_url: str, options: dict[str, str], url: str
+) -> None:
+    fixture = ALL["jira", "issue_created"]
+    config = dataclasses.replace(fixture.config, base_url=base_url, options={**fixture.config.options, **options})
+    event = CONNECTORS["jira"].parse(fixture.inbound(), config)
+    assert event.url == (url and f"{url}{event.subject_id}")
+    (call,) = CONNECTORS["jira"].render(NOTE, event, config)
+    assert call.url == f"{base_url}/rest/servicedeskapi/request/{event.subject_id}/comment"
+
+
 @pytest.mark.parametrize("shared", [None, True, "yes", 1])
 def test_a_slack_channel_is_our_own_only_if_slack_says_so(shared: object) -> None:
     fixture = ALL["slack", "mention_in_thread_vouched"]
@@ -132,6 +154,20 @@ def test_slack_answers_go_to_slack_alone(url: str) -> None:
     with pytest.raises(Rejected) as caught:
         CONNECTORS["slack"].parse(inbound, VENDORS["slack"].config)
     assert caught.value.reason is RejectedReason.MALFORMED
+
+
+def test_slack_looks_at_the_certificate_without_a_signature_and_nothing_comes_of_it() -> None:
+    slack, config = CONNECTORS["slack"], VENDORS["slack"].config
+    headers = {"content-type": "application/x-www-form-urlencoded"}
+    for body in (b"ssl_check=1&token=x", b"ssl_check=1&command=%2Fkb&text=API+returns+401&trigger_id=1"):
+        inbound = Inbound(headers, body, NOW_S)
+        slack.verify(inbound, config)
+        event = slack.parse(inbound, config)
+        assert (event.kind, event.immediate) == (EventKind.HANDSHAKE, {})
+    for body in (b"ssl_check=0&command=%2Fkb", b"command=%2Fkb&text=ssl_check%3D1", b"\xff"):
+        with pytest.raises(Rejected) as caught:
+            slack.verify(Inbound(headers, body, NOW_S), config)
+        assert caught.value.reason is RejectedReason.BAD_SIGNATURE
 
 
 def test_a_slack_compatible_server_is_answered_where_it_is_configured() -> None:
@@ -270,7 +306,8 @@ GlideCertificateEncryption.prototype.generateMac = (key, algorithm, data) => {
   if (algorithm !== 'HmacSHA256') throw new Error(algorithm);
   return crypto.createHmac('sha256', Buffer.from(key, 'base64')).update(data, 'latin1').digest('base64');
 };
-function GlideDateTime() {}
+function GlideDateTime() { this.added_s = 0; }
+GlideDateTime.prototype.addSeconds = function (seconds) { this.added_s += seconds; };
 GlideDateTime.prototype.getNumericValue = () => given.now_s * 1000 + 7;
 GlideDateTime.prototype.getValue = () => '2023-11-14 22:13:20';
 function RESTMessageV2() { this.headers = {}; }
@@ -282,7 +319,9 @@ RESTMessageV2.prototype = {
   setRequestBody(body) { this.body = body; },
   execute() {
     sent.push({url: this.url, method: this.method, headers: this.headers, body: this.body});
-    return {getStatusCode: () => given.statuses[sent.length - 1]};
+    const status = given.statuses[sent.length - 1];
+    if (status === 'broken') throw new Error('no connection');
+    return {getStatusCode: () => status, getHeader: (name) => name === 'Retry-After' ? given.retry_after : null};
   }
 };
 const current = {
@@ -296,14 +335,20 @@ const current = {
 };
 for (const name of Object.keys(given.user_names)) current[name] = {user_name: given.user_names[name]};
 const log = [];
+const queued = [];
 const gs = {
+  eventQueueScheduled: (name, record, parm1, parm2, time) => {
+    if (record !== current || parm1.length > 100 || parm2.length > 100) throw new Error('not an event');
+    queued.push({wait_s: time.added_s, event: {name, parm1, parm2}});
+  },
   getProperty: (name) => given.properties[name] || '',
   error: (text) => log.push('error: ' + text),
   warn: (text) => log.push('warn: ' + text)
 };
 vm.runInNewContext(fs.readFileSync(process.argv[2], 'utf8'),
-  {GlideCertificateEncryption, GlideDateTime, sn_ws: {RESTMessageV2}, current, previous: {}, gs, JSON, Math, String});
-process.stdout.write(JSON.stringify({sent, log}));
+  {GlideCertificateEncryption, GlideDateTime, sn_ws: {RESTMessageV2}, current, previous: {}, gs, JSON, Math, String,
+   ...(given.event ? {event: given.event} : {})});
+process.stdout.write(JSON.stringify({sent, log, queued}));
 """
 
 RECORD = {
@@ -416,16 +461,52 @@ def test_gitlab_comments_are_answered_to_the_author_of_the_issue_alone(author: o
     assert (_event(fixture, body).kind is EventKind.TICKET) == (author == 8)
 
 
-def test_the_business_rule_repeats_with_the_same_id_and_gives_up_on_refusal() -> None:
-    result = _run_business_rule(statuses=[503, 429, 202])
-    assert len({call["headers"]["webhook-id"] for call in result["sent"]}) == 1
-    assert len(result["sent"]) == 3
-    assert len(_run_business_rule(statuses=[401, 202])["sent"]) == 1
-    assert _run_business_rule(statuses=[500, 500, 500, 202])["log"][-1].startswith("error: ")
+def test_the_business_rule_tries_again_later_with_the_same_id_until_it_gives_up() -> None:
+    waits: list[int] = []
+    ids: set[str] = set()
+    given: dict[str, Any] = {"statuses": [503]}
+    while True:
+        result = _run_business_rule(**given)
+        (sent,) = result["sent"]
+        ids.add(sent["headers"]["webhook-id"])
+        if not result["queued"]:
+            break
+        (retry,) = result["queued"]
+        waits.append(retry["wait_s"])
+        given = {"statuses": ["broken"], "event": retry["event"], "operation": None}
+    assert waits == [30, 60, 120, 240, 480, 960, 1920, 3600]
+    assert ids == {f"{RECORD['sys_id']}-0-insert"}
+    assert result["log"][-1] == "error: symptom-kb: INC0000001 could not be delivered"
+
+
+@pytest.mark.parametrize(("retry_after", "wait_s"), [("7", 30), ("90", 90), ("Wed, 21 Oct 2026 07:28:00 GMT", 30)])
+def test_the_business_rule_waits_as_long_as_it_is_asked_to(retry_after: str, wait_s: int) -> None:
+    (retry,) = _run_business_rule(statuses=[429], retry_after=retry_after)["queued"]
+    assert retry["wait_s"] == wait_s
+
+
+def test_the_business_rule_gives_up_on_refusal_and_is_done_after_success() -> None:
+    for status in (401, 202):
+        result = _run_business_rule(statuses=[status])
+        assert (len(result["sent"]), result["queued"]) == (1, [])
+
+
+def test_a_comment_is_sent_again_as_it_was_unless_there_is_a_newer_one() -> None:
+    first = {"operation": "update", "comment": "2026-11-30 10:00:00 - Ann\nstill broken", "statuses": [503]}
+    (retry,) = _run_business_rule(**first)["queued"]
+    later = {**first, "statuses": [202], "event": retry["event"], "operation": None}
+    by_staff = {**RECORD, "sys_updated_by": "agent", "sys_mod_count": "7"}
+    (sent,) = _run_business_rule(**{**later, "record": by_staff})["sent"]
+    data = json.loads(sent["body"])["data"]
+    assert (data["comment"], data["by_requester"]) == ("still broken", True)
+    assert sent["headers"]["webhook-id"] == f"{RECORD['sys_id']}-0-update"
+    newer = _run_business_rule(**{**later, "comment": "2026-11-30 10:05:00 - Agent\nlooking"})
+    assert newer["sent"] == []
+    assert "newer comment" in newer["log"][0]
 
 
 def test_the_business_rule_without_its_properties_says_which() -> None:
     result = _run_business_rule(properties={})
     assert result["sent"] == []
     assert "symptom_kb.url" in result["log"][0]
-    assert WHSEC not in json.dumps(_run_business_rule(statuses=[500, 500, 500])["log"])
+    assert WHSEC not in json.dumps(_run_business_rule(statuses=[500])["log"])

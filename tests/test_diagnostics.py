@@ -81,21 +81,82 @@ def test_nothing_missing_means_no_message(tmp_path: Path) -> None:
     assert (compared.asks, compared.message, compared.missing) == ((), "", ())
 
 
-def test_sections_imply_needs_where_there_is_no_list(tmp_path: Path) -> None:
-    body = (
-        "## Symptoms\n\n```text\nORA-12154: could not resolve\n```\n\n"
-        "## Environment\n\nAgent 2.x and 3.x on Linux and Windows.\n\n"
-        "## Diagnosis\n\nFind the request id in the log and compare the time.\n"
-    )
-    compared = compare_diagnostics(
-        Question("it fails on Ubuntu 22.04"), [article(tmp_path, body, "db/listener.md", "public")]
-    )
+LISTENER = (
+    "## Symptoms\n\n```text\nORA-12154: could not resolve\n```\n\n"
+    "## Environment\n\nAgent 2.x and 3.x on Linux and Windows. Old browsers show it as status 500 of OAuth 2.0.\n\n"
+    "## Diagnosis\n\nFind the request id in the log. A newline may come from a Windows editor of your workspace:\n"
+)
+
+
+def test_sections_imply_needs_in_our_own_words_where_there_is_no_list(tmp_path: Path) -> None:
+    source = article(tmp_path, LISTENER, "db/listener.md", "public")
+    compared = compare_diagnostics(Question("it fails on Ubuntu 22.04"), [source])
     assert by_label(compared) == {
         "Error text": Status.MISSING,
         "Operating system": Status.HELD,
         "Version": Status.HELD,
-        "Request id": Status.MISSING,
     }
+    assert [item.text for item in compared.missing] == ["the exact error text, copied rather than described"]
+    assert compared.missing[0].citation.heading_path[-1] == "Symptoms"
+
+
+def test_no_sentence_of_an_article_is_an_item(tmp_path: Path) -> None:
+    source = article(tmp_path, LISTENER, "db/listener.md", "public")
+    for text in ("it fails", "it fails with ORA-12154", "the page stays white"):
+        for item in compare_diagnostics(Question(text), [source]).items:
+            assert item.text not in " ".join(source.source.text.split())
+
+
+@pytest.mark.parametrize(
+    ("text", "labels"),
+    [
+        ("it fails", {"Error text", "Operating system", "Version"}),
+        ("it is slow since monday", {"Operating system", "Version"}),
+        ("it fails with ORA-12154: could not resolve", {"Error text"}),
+    ],
+)
+def test_an_error_text_is_asked_of_who_had_an_error_and_nothing_else_of_who_shows_the_articles_own(
+    tmp_path: Path, text: str, labels: set[str]
+) -> None:
+    compared = compare_diagnostics(Question(text), [article(tmp_path, LISTENER, "db/listener.md", "public")])
+    assert set(by_label(compared)) == labels
+
+
+def test_output_that_is_no_error_is_not_compared_with(tmp_path: Path) -> None:
+    body = "## Symptoms\n\n```text\npage=1 rows=200\n```\n\n```text\nERROR: no such page\n```\n"
+    (item,) = compare_diagnostics(Question("the list fails"), [article(tmp_path, body)]).items
+    assert item.citation.start_line > 8
+    plain = article(tmp_path, body.replace("ERROR: no such page", "page=2 rows=0"), "runbooks/plain.md")
+    assert compare_diagnostics(Question("the list fails"), [plain]).items == ()
+
+
+@pytest.mark.parametrize(
+    ("title", "text"),
+    [
+        ("how to make edge nginx follow dns without reload", "edge nginx should follow dns w/o reload, 1.24"),
+        ("golden image", "how to put your agent in the image so that 200 desktops don't all register as the same one?"),
+        ("", "Is there a setting for the time zone of reports?"),
+    ],
+)
+def test_a_question_of_how_it_is_done_lacks_nothing(tmp_path: Path, title: str, text: str) -> None:
+    articles = [article(tmp_path, RUNBOOK), article(tmp_path, LISTENER, "db/listener.md", "public")]
+    assert compare_diagnostics(Question(text, title), articles) == Diagnostics()
+    assert compare_basics(Question(text, title)) == Diagnostics()
+    assert compare_diagnostics(Question(f"{text} It fails with error 500.", title), articles).items
+
+
+def test_customers_are_not_asked_for_what_operations_collect_on_our_systems(tmp_path: Path) -> None:
+    body = "## Evidence to collect\n\n- Broker log: the line with its time\n- Request id: of one call\n"
+    path = write_article(tmp_path, "runbooks/broker.md", body, audience="internal", front="type: runbook")
+    compared = compare_diagnostics(Question("it fails"), [read_article(tmp_path, path)])
+    assert [(item.label, item.by_customer) for item in compared.items] == [("Broker log", False), ("Request id", True)]
+    assert all("log" not in ask for ask in compared.asks)
+
+
+def test_an_explanation_asks_for_nothing_by_itself(tmp_path: Path) -> None:
+    body = "## Evidence to collect\n\n- Proof: time of the call-back, the tenant and the version in use\n"
+    (item,) = compare_diagnostics(Question("it fails"), [article(tmp_path, body)]).items
+    assert (item.status, item.missing, item.by_customer) == (Status.UNCHECKED, (), False)
 
 
 def test_a_thing_that_two_articles_ask_for_is_listed_once(tmp_path: Path) -> None:

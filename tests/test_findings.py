@@ -36,6 +36,7 @@ def quotes(text: str, detail: Detail) -> list[str]:
         ("from 203.0.113.9 only", Detail.NETWORK_ADDRESS, "203.0.113.9"),
         ("see attached failing-login.har", Detail.HAR, "failing-login.har"),
         ("it says ORA-12154", Detail.ERROR_TEXT, "it says ORA-12154"),
+        ("psycopg2.errors.X: ERROR:  cannot do it", Detail.ERROR_TEXT, "psycopg2.errors.X: ERROR: cannot do it"),
         ('the page shows "Your session has expired"', Detail.ERROR_TEXT, "Your session has expired"),
         ("06:00:01 start\n06:00:02 push failed", Detail.LOG, "06:00:01 start"),
     ],

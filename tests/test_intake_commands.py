@@ -17,6 +17,7 @@ from eval.intake_vendor import Vendor, vendor, write_connectors
 from indexer.errors import NotFound, SettingsError
 from service.connectors.contract import Event, EventKind
 from service.database import Database
+from service.intake.audit import Action, AuditTrail
 from service.intake.jobs import JobState, NewJob
 from service.intake.queue import Queue
 from tests.conftest import FakeEmbedder
@@ -105,6 +106,31 @@ def test_a_number_is_not_given_again_and_where_it_was_the_trails_are_told_apart(
     assert [entry["action"] for entry in job["audit"]] == ["accepted"]
 
 
+def test_audit_says_why_deliveries_were_ignored_or_refused_newest_first(desk: Desk) -> None:
+    trail = AuditTrail(desk.queue._database)
+    trail.write("zendesk", Action.IGNORED, "req-2", "comments are not answered (option answer_comments)")
+    trail.reject("jira", "bad-signature", "req-3", "the signature is not that of any configured secret")
+    code, out = desk.run("audit")
+    assert code == 0
+    shown = [line.split()[1:4] for line in out.splitlines()[1:]]
+    assert shown[:2] == [["jira", "rejected:bad-signature", "the"], ["zendesk", "ignored", "comments"]]
+    assert [line[1:] for line in shown[2:]] == [["dead", "1"], ["accepted", "2"], ["accepted", "1"]]
+    assert "option answer_comments" in out
+    assert "secretword" not in out
+
+    def listed(*arguments: str) -> list[str]:
+        return [entry["action"] for entry in json.loads(desk.run("audit", "--json", *arguments)[1])]
+
+    assert listed("--connector", "jira") == listed("--action", "rejected") == ["rejected:bad-signature"]
+    assert listed("--action", "rejected:bad-signature") == ["rejected:bad-signature"]
+    assert listed("--action", "accepted", "--limit", "1") == ["accepted"]
+    (entry,) = json.loads(desk.run("audit", "--json", "--action", "ignored")[1])
+    assert (entry["connector"], entry["job_id"], entry["request_id"]) == ("zendesk", None, "req-2")
+    assert "nothing of this kind" in desk.run("audit", "--action", "replayed")[1]
+    with pytest.raises(SettingsError, match="rejected:stale-timestamp"):
+        desk.run("audit", "--action", "refused")
+
+
 def test_replay_takes_dead_letters_only(desk: Desk) -> None:
     code, out = desk.run("replay", "1", "2", "--json")
     assert code == 1
@@ -172,7 +198,7 @@ def test_work_once_writes_all_that_is_due_at_the_configured_rate(
     assert "2 taken" in out
     assert desk.queue.counts() == {"zendesk": {"dead": 1, "done": 2}}
     assert list(desk.vendor.comments) == ["42", "43"]
-    assert "Suggested articles" in desk.vendor.comments["42"][0]["html_body"]
+    assert "Suggested article" in desk.vendor.comments["42"][0]["html_body"]
 
 
 def test_work_needs_connectors(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

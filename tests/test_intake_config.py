@@ -85,6 +85,7 @@ def test_one_vendor_under_two_names(tmp_path: Path) -> None:
         ({"zendesk": {**ZENDESK, "base_url": "example.zendesk.com"}}, "`base_url`"),
         ({"zendesk": {**ZENDESK, "base_url": "https://[::1"}}, "`base_url`"),
         ({"generic": {"secrets": "s3cret", "options": {"callback_url": "http://10.0.0.1/x"}}}, "`callback_url`"),
+        ({"jira": {**ZENDESK, "options": {"site_url": "http://example.atlassian.net"}}}, "`site_url`: must begin"),
         ({"zendisk": ZENDESK}, "zendisk"),
         ({"Zendesk": ZENDESK}, "lower-case"),
         ({"zendesk": "s3cret"}, "`zendesk`"),

@@ -119,6 +119,10 @@ def test_a_signed_ticket_becomes_an_internal_note(place: Place) -> None:
     html = comment["html_body"]
     assert "API answers 401 invalid_token after the token expired" in html
     assert "https://kb.example.com/articles/api/token-expired.md?lines=" in html
+    draft = html.partition("Draft reply")[2].partition("Further articles")[0]
+    assert "API answers 401 invalid_token after the token expired</a>" in draft
+    assert "Every request answers" not in draft, "what the note quotes of the article is not quoted again"
+    assert ".md:" not in draft
     job = place.queue.find(1)
     assert (job.state, job.event, job.attempts) == (JobState.DONE, None, 1)
     assert [entry.action for entry in place.audit.of_job(1)] == ["accepted", "delivered"]
@@ -155,7 +159,7 @@ def test_the_next_ticket_names_the_first_one(place: Place) -> None:
         place.post("zendesk", **zendesk_delivery(ticket, *TOKEN_TROUBLE))
         wait_for(lambda ticket=ticket: ticket in place.vendor.comments)  # type: ignore[misc]
     assert "Likely the same as" not in place.vendor.comments["42"][0]["html_body"]
-    assert "<li>42," in place.vendor.comments["43"][0]["html_body"]
+    assert ">42</a>," in place.vendor.comments["43"][0]["html_body"]
 
 
 def test_a_ticket_that_was_solved_meanwhile_is_not_named(place: Place) -> None:
@@ -171,11 +175,11 @@ def test_a_ticket_that_was_solved_meanwhile_is_not_named(place: Place) -> None:
     assert changed.json()["status"] == "ignored"
     place.post("zendesk", **zendesk_delivery("43", *TOKEN_TROUBLE))
     wait_for(lambda: "43" in place.vendor.comments)
-    assert "<li>42," not in place.vendor.comments["43"][0]["html_body"]
+    assert ">42</a>," not in place.vendor.comments["43"][0]["html_body"]
     deliver(type=kind, id="s2", detail={"id": "42"}, event={"current": "OPEN", "previous": "SOLVED"})
     place.post("zendesk", **zendesk_delivery("44", *TOKEN_TROUBLE))
     wait_for(lambda: "44" in place.vendor.comments)
-    assert "<li>42," in place.vendor.comments["44"][0]["html_body"]
+    assert ">42</a>," in place.vendor.comments["44"][0]["html_body"]
 
 
 def test_tickets_of_one_account_are_no_incident_and_those_of_four_are(place: Place) -> None:
@@ -397,8 +401,8 @@ def test_a_public_reply_comes_besides_the_internal_note(base_world: World, tmp_p
         place.settle(2)
         internal, public = sorted(place.vendor.comments["42"], key=lambda comment: comment["public"])
         assert (internal["public"], public["public"]) == (False, True)
-        assert "Suggested articles" in internal["html_body"]
-        assert "Suggested articles" not in public["html_body"]
+        assert "Suggested article" in internal["html_body"]
+        assert "Suggested article" not in public["html_body"]
         assert "API answers 401 invalid_token" in public["html_body"]
 
 

@@ -20,9 +20,10 @@ from service.intake.note import (
 from service.triage import KnownError, Triage
 from service.triage_labels import SuggestedLabel
 from service.triage_severity import Severity, SeverityHint
-from service.triage_similar import Duplicate, PossibleIncident
+from service.triage_similar import Duplicate, NamedTicket, PossibleIncident
 
 TICKET = Event(EventKind.TICKET, "d", "4711", "It fails", "401", {"tags": ["auth"]})
+DESK = "https://help.example.com/4700"
 ALERT = dataclasses.replace(TICKET, kind=EventKind.ALERT)
 
 
@@ -64,11 +65,58 @@ def team_note(event: Event = TICKET, triage: Triage = NOTHING, **changes: object
 
 def test_a_team_note_cites_and_links() -> None:
     text = team_note()
-    assert text.startswith("**Suggested articles** (83% sure)\n\n1. **Clock skew**")
-    assert "> Run `chronyc`." in text
+    assert text.startswith("**Suggested article** (83% sure, index v1)\n\n**Clock skew**\n\n> Run `chronyc`.\n")
     assert "[auth/a.md:12-18](<https://kb.example.com/auth/a.md?lines=12-18>)" in text
     assert "Why: error code: invalid\\_token; 14 similar tickets" in text
-    assert text.rstrip().endswith("Index v1")
+
+
+def test_a_ticket_s_note_says_first_what_to_do_and_quotes_an_article_once() -> None:
+    triage = dataclasses.replace(NOTHING, diagnostics=ASKING, tags=(LABEL,), known_errors=(KNOWN, OTHER_KNOWN))
+    draft = write_reply(answer(suggestion()), link_to, lambda snippet: True, quotes=0)
+    assert draft is not None
+    found = answer(suggestion(), suggestion("Other", "auth/b.md"), suggestion("Third", "auth/c.md", "internal"))
+    text = team_note(triage=triage, answer=found, draft=draft.markdown)
+    assert [line for line in text.splitlines() if line.startswith("**")] == [
+        "**Still missing**",
+        "**Suggested article** (83% sure, index v1)",
+        "**Clock skew**",
+        "**Draft reply** (nothing internal in it)",
+        "**Further articles**",
+        "**Known errors with this very signature**",
+        "**Suggested fields**",
+    ]
+    assert text.count("chronyc") == 1
+    assert "- Other ([auth/b.md:12-18](<https://kb.example.com/auth/b.md?lines=12-18>))\n" in text
+    assert "- Third, internal ([auth/c.md:12-18](<" in text
+    assert "Skew: both" not in text, "the first article says that already"
+    assert "Drift: both show x" in text
+    assert "auth/" not in draft.markdown.replace(link_to(citation()), ""), "a customer knows no path"
+
+
+def test_only_reasons_that_tell_something_are_said() -> None:
+    reasons = (
+        Reason("passages", 3.0, "passages of it mean much the same"),
+        Reason("signature", 2.0, "status: http 401"),
+    )
+    silent = dataclasses.replace(suggestion(), reasons=reasons)
+    assert "Why" not in team_note(answer=answer(silent))
+    telling = dataclasses.replace(silent, reasons=(*reasons, Reason("tickets", 1.0, "14 similar tickets")))
+    assert "Why: 14 similar tickets\n" in team_note(answer=answer(telling))
+
+
+LABEL = SuggestedLabel("oauth", 0.9, ("auth/a.md",), 3, "3 of 4 similar tickets")
+KNOWN = KnownError("KB-1", "auth/a.md", "Skew", "public", ("code: x",), citation(), "both show x")
+OTHER_KNOWN = dataclasses.replace(KNOWN, path="auth/d.md", title="Drift")
+ASKING = Diagnostics(
+    (
+        Diagnostic("Time", "The time, in UTC", Status.MISSING, (Detail.TIME,), (), True, citation()),
+        Diagnostic("Pods", "The pods' state", Status.MISSING, (Detail.LOG,), (), False, citation()),
+        Diagnostic("Text", "The error text", Status.HELD, (), (), True, citation()),
+    ),
+    ("when it happened",),
+    "Hi,\n\n- when it happened\n",
+    (citation(),),
+)
 
 
 def test_without_evidence_nothing_more_is_said() -> None:
@@ -78,46 +126,49 @@ def test_without_evidence_nothing_more_is_said() -> None:
 
 
 def test_everything_that_triage_found_is_there_with_its_reason() -> None:
-    label = SuggestedLabel("oauth", 0.9, ("auth/a.md",), 3, "3 of 4 similar tickets")
+    label = LABEL
     triage = dataclasses.replace(
         NOTHING,
-        components=(dataclasses.replace(label, value="token-service"),),
+        components=(dataclasses.replace(label, value="token-service", tickets=0),),
         products=(dataclasses.replace(label, value="api"),),
         tags=(label, dataclasses.replace(label, value="Auth"), dataclasses.replace(label, value="sso")),
-        known_errors=(KnownError("KB-1", "auth/a.md", "Skew", "public", ("code: x",), citation(), "both show x"),),
+        known_errors=(OTHER_KNOWN,),
         severity=SeverityHint(Severity.HIGH, (), (), "“all users” says that everybody is affected"),
         duplicates=(
-            Duplicate(
-                "4700", "", "https://help.example.com/4700", False, 1_700_000_000.0, 0.9, (), "says much the same"
-            ),
-            Duplicate("4701", "", "javascript:alert(1)", False, 1_700_000_000.0, 0.9, (), "is alike"),
+            Duplicate("a" * 32, "INC0010020", "", DESK, False, 1_700_000_000.0, 0.9, (), "says much the same"),
+            Duplicate("4701", "4701", "", "javascript:alert(1)", False, 1_700_000_000.0, 0.9, (), "is alike"),
         ),
-        incident=PossibleIncident(5, 0.0, 7200.0, 0.5, ("1", "2"), (), "5 tickets with this symptom"),
-        diagnostics=Diagnostics(
-            (
-                Diagnostic("Time", "The time, in UTC", Status.MISSING, (Detail.TIME,), (), True, citation()),
-                Diagnostic("Pods", "The pods' state", Status.MISSING, (Detail.LOG,), (), False, citation()),
-                Diagnostic("Text", "The error text", Status.HELD, (), (), True, citation()),
-            ),
-            ("when it happened",),
-            "Hi,\n\n- when it happened\n",
+        incident=PossibleIncident(
+            5,
+            0.0,
+            7200.0,
+            0.5,
+            ("1", "2"),
+            (NamedTicket("1", "alert [A]", "http://prom:9090/g"), NamedTicket("2", "2", "")),
+            (),
+            "5 tickets with this symptom",
         ),
+        diagnostics=ASKING,
     )
     text = team_note(triage=triage)
-    assert text.startswith("**Possible incident**: 5 tickets with this symptom. The others: 1, 2")
-    assert "- Skew: both show x ([auth/a.md:12-18](<" in text
-    assert "- [4700](<https://help.example.com/4700>), 2023-11-14 22:13 UTC: says much the same" in text
+    assert text.startswith(
+        "**Possible incident**: 5 tickets with this symptom. The others: [alert \\[A\\]](<http://prom:9090/g>), 2\n"
+    )
+    assert "- Drift: both show x ([auth/a.md:12-18](<" in text
+    assert f"- [INC0010020](<{DESK}>), 2023-11-14 22:13 UTC: says much the same" in text
     assert "- 4701, 2023-11-14" in text
-    assert "- Component: `token-service` (3 of 4 similar tickets)" in text
-    assert "- Tags: `oauth`, `sso` (3 of 4 similar tickets)" in text
+    assert triage.incident is not None
+    named = dataclasses.replace(triage, incident=dataclasses.replace(triage.incident, ticket_ids=("a" * 32, "2")))
+    assert "INC0010020" not in team_note(triage=named), "the incident names it already"
+    assert "- component `token-service`\n- product `api`; tags `oauth`, `sso` (3 of 4 similar tickets)" in text
     assert "`Auth`" not in text, "the ticket has that tag already"
     assert "**Severity hint: high.** “all users” says that everybody is affected" in text
-    assert "- The time, in UTC ([auth/a.md:12-18](<https://kb.example.com/auth/a.md?lines=12-18>))" in text
+    assert "- when it happened ([auth/a.md:12-18](<https://kb.example.com/auth/a.md?lines=12-18>))" in text
     assert ", for us to look up)" in text
     assert "The error text" not in text
-    assert "To ask the customer:\n\n> Hi,\n>\n> - when it happened" in text
-    draft = team_note(triage=triage, draft=triage.diagnostics.message)
-    assert draft.count("when it happened") == 1, "the message is the draft, and stands there only"
+    asking = team_note(triage=triage, draft=triage.diagnostics.message)
+    assert asking.count("when it happened") == 1, "the request is the draft, and stands there only"
+    assert "> Hi,\n>\n> - when it happened\n\nAsked for by [auth/a.md:12-18](<" in asking
 
 
 def test_a_note_suggests_tags_in_data_too() -> None:
@@ -131,8 +182,11 @@ def test_a_note_suggests_tags_in_data_too() -> None:
 
 def test_an_honest_none() -> None:
     text = team_note(answer=answer(suggestion(), answered=False))
-    assert text.startswith("**No article covers this** (12% sure, 40% needed). What came nearest:")
-    assert team_note(answer=answer(answered=False)).startswith("**No article covers this** (12% sure).")
+    assert text.startswith(
+        "**No article covers this** (12% sure, index v1; 40% needed).\n\n**What came nearest**\n\n- Clock skew ("
+    )
+    assert "chronyc" not in text
+    assert team_note(answer=answer(answered=False)).startswith("**No article covers this** (12% sure, index v1).")
     note = write_team_note(TICKET, Findings(answer(answered=False), NOTHING), link_to)
     assert (note.answered, note.summary) == (False, "No article covers this")
 
@@ -147,6 +201,10 @@ def test_an_alert_gets_a_checklist_and_no_draft() -> None:
         "- [ ] Look:\n  ```\n  x\n  ```\n- [ ] Ask.\n"
     )
     assert "Hello" not in text
+    assert "**Suggested article** (83% sure, index v1)" in text
+    same = team_note(ALERT, checklist=dataclasses.replace(checklist, path="auth/a.md"))
+    assert "**Suggested article**: the same (83% sure, index v1)" in same
+    assert "chronyc" not in same
     assert "no runbook fits" in team_note(ALERT)
     assert "no article covers this alert" in team_note(ALERT, answer=answer(answered=False))
 
@@ -157,7 +215,9 @@ def test_a_reply_has_one_article_and_nothing_of_how_it_was_found() -> None:
     assert note.public
     for word in ("83", "Why", "similar", "Other", "Index", "sure", "public"):
         assert word not in note.markdown
-    assert "Run `chronyc`." in note.markdown
+    assert "**[Clock skew](<https://kb.example.com/auth/a.md?lines=12-18>)**\n" in note.markdown
+    assert "> Run `chronyc`." in note.markdown
+    assert "a.md:12" not in note.markdown
     assert note.tags == ()
     assert write_reply(answer(suggestion(), answered=False), link_to, lambda snippet: True) is None
 
@@ -174,7 +234,7 @@ def test_a_question_gets_the_answer_or_an_honest_none() -> None:
     found = write_chat_answer(
         answer(suggestion(), suggestion("Other", "b.md")), link_to, lambda snippet: True, is_public=True
     )
-    assert "**Clock skew**" in found.markdown
+    assert "**[Clock skew](<https://kb.example.com/auth/a.md?lines=12-18>)**" in found.markdown
     assert "Also:\n- [Other](<https://kb.example.com/b.md" in found.markdown
     assert "83" not in found.markdown
     none = write_chat_answer(answer(suggestion(), answered=False), link_to, lambda snippet: True, is_public=True)

@@ -15,6 +15,7 @@ from sqlalchemy import text
 from service.connectors.contract import Event, EventKind
 from service.database import Database
 from service.intake.recent import RecentTickets, account_of
+from service.triage_similar import ALERTS
 
 DAY_S = 86_400.0
 EVENT = Event(EventKind.TICKET, "d1", "42", "It fails", "secretword", url="https://help.example.com/42")
@@ -111,6 +112,35 @@ def test_an_account_is_known_again_in_its_own_tool(database: Database) -> None:
     found = {ticket.ticket_id: ticket.account for ticket in recent.window("zendesk", (), "e1", 3000.0)}
     assert found == {"1": "zendesk:a1", "jira 2": "jira:a1", "3": ""}
     assert account_of("zendesk", dataclasses.replace(EVENT, fields={"account": "a1"})) == found["1"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "name"),
+    [
+        (EventKind.TICKET, {"name": "INC0010020"}, "INC0010020"),
+        (EventKind.ALERT, {}, "It fails"),
+        (EventKind.TICKET, {}, ""),
+    ],
+)
+def test_a_ticket_whose_id_nobody_knows_has_a_name(
+    database: Database, kind: EventKind, fields: dict[str, str], name: str
+) -> None:
+    recent = RecentTickets(database, DAY_S)
+    recent.remember("servicenow", dataclasses.replace(EVENT, kind=kind, fields=fields), unit(1, 0), (), "e1", 1000.0)
+    assert [ticket.name for ticket in recent.window("servicenow", (), "e1", 2000.0)] == [name]
+    assert [ticket.name for ticket in recent.window("jira", (), "e1", 2000.0)] == [name and f"servicenow {name}"]
+    later = dataclasses.replace(EVENT, title="Re: It fails", kind=kind, fields={**fields, "status": "open"})
+    recent.remember("servicenow", later, unit(1, 0), (), "e1", 3000.0)
+    assert [ticket.name for ticket in recent.window("servicenow", (), "e1", 4000.0)] == [name]
+
+
+def test_alerts_of_all_tools_are_of_one_account(database: Database) -> None:
+    recent = RecentTickets(database, DAY_S)
+    for connector in ("pagerduty", "alertmanager"):
+        alert = dataclasses.replace(EVENT, kind=EventKind.ALERT, fields={"account": "a1"})
+        assert account_of(connector, alert) == ALERTS
+        recent.remember(connector, alert, unit(1, 0), (), "e1", 1000.0)
+    assert {ticket.account for ticket in recent.window("zendesk", (), "e1", 3000.0)} == {ALERTS}
 
 
 def test_a_table_of_an_earlier_version_gets_the_column_and_that_version_can_go_on_writing(tmp_path: Path) -> None:

@@ -83,6 +83,19 @@ def test_a_ticket_is_triaged_with_reasons(assistant: DecidedAssistant) -> None:
     assert (made.duplicates, made.incident) == ((), None)
 
 
+def test_the_evidence_of_a_runbook_for_other_components_is_not_missing(
+    assistant: DecidedAssistant, source: Path, index_dir: Path
+) -> None:
+    (source / "runbooks/oracle.md").write_text(
+        (source / "runbooks/oracle.md").read_text().replace("components: [oracle]", "components: [sso]")
+    )
+    build(source, index_dir)
+    assert assistant.refresh()
+    made = triage(assistant, LISTENER, INTERNAL)
+    assert made.playbook is not None, "it is still named"
+    assert {item.citation.path for item in made.diagnostics.items} == {"db/listener.md"}
+
+
 def test_a_known_error_is_cited_where_the_error_stands(assistant: DecidedAssistant) -> None:
     citation = triage(assistant, LISTENER, INTERNAL).known_errors[0].citation
     source = assistant.article(citation.path, INTERNAL).source

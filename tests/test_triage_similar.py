@@ -7,6 +7,7 @@ import pytest
 
 from indexer.embedding import Vectors
 from service.triage_similar import (
+    ALERTS,
     SAME_SIGNATURE_COSINE,
     SAME_WORDING_COSINE,
     BurstRule,
@@ -118,6 +119,30 @@ def test_tickets_of_this_tickets_own_account_add_nothing() -> None:
     found = find_burst(OWN, set(), others, NOW_S, account="d")
     assert found is not None
     assert found.count == 4
+
+
+def test_an_alert_that_arrives_through_several_tools_is_one_and_no_duplicate_of_itself() -> None:
+    twins = burst_of(1, 2, 3, 4, 5, account=ALERTS)
+    assert find_burst(OWN, set(), twins, NOW_S, account=ALERTS) is None
+    assert find_duplicates(OWN, set(), twins, ALERTS) == ()
+
+
+def test_an_alert_counts_once_beside_tickets_and_is_named_once() -> None:
+    twins = burst_of(300, 200, 100, account=ALERTS)
+    people = [ticket(name, 0.85, 50, account=name) for name in "AB"]
+    found = find_burst(OWN, set(), [*twins, *people], NOW_S, account="C")
+    assert found is not None
+    assert (found.count, found.ticket_ids) == (4, ("T0", "A", "B"))
+    assert [duplicate.ticket_id for duplicate in find_duplicates(OWN, set(), [*twins, *people], "C")] == [
+        "T0",
+        "A",
+        "B",
+    ]
+    found = find_burst(OWN, set(), [*twins, *people, ticket("D", 0.85, 50)], NOW_S, account=ALERTS)
+    assert found is not None
+    assert found.count == 4
+    assert set(found.ticket_ids) == {"A", "B", "D"}
+    assert find_burst(OWN, set(), [*twins, *people], NOW_S, account=ALERTS) is None
 
 
 def test_accounts_that_report_day_after_day_are_usual_each_time() -> None:

@@ -96,9 +96,9 @@ class Event:
         title, text: what to search for; plain text.
         fields: what else the vendor said that triage may use. Names that mean the same everywhere: `action` (created,
             commented, updated, triggered ...), `product`, `component`, `category`, `priority`, `severity`, `status`,
-            `channel` (strings); `account` (who asked, from `reading.opaque`); `tags` (list of strings); `labels`
-            (string to string); `runbook_url`; `private` (whether the words came from an internal comment); `ignored`
-            (why the kind is IGNORED).
+            `channel` (strings); `name` (what people call it, where that is not the id); `account` (who asked, from
+            `reading.opaque`); `tags` (list of strings); `labels` (string to string); `runbook_url`; `private` (whether
+            the words came from an internal comment); `ignored` (why the kind is IGNORED).
         url: where a person sees it; empty if unknown.
         reply: what `render` needs to find the way back (a response address, thread, account), vendor-specific.
         audience: who reads the answer, and so which articles may be in it: internal unless the place is public, or

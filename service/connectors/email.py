@@ -77,6 +77,7 @@ class Email(Connector):
             fields=reading.present(
                 action="commented" if earlier else "created",
                 channel="email",
+                name=title,
                 account=reading.opaque(_address(header(message, "From")).lower()),
             ),
             reply={

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 from service.connectors import reading, signatures
 from service.connectors.calling import api_url, authorization, clip
@@ -32,6 +33,8 @@ _COMMENTED = "comment_created"
 _OTHERS = frozenset({"jira:issue_updated", "jira:issue_deleted", "comment_updated", "comment_deleted"})
 _KEY = r"[A-Z][A-Z0-9_]{0,99}-\d{1,18}"
 _MAX_COMMENT_CHARS = 30_000
+_GATEWAY = "api.atlassian.com"
+"""Where scoped tokens work: https://support.atlassian.com/atlassian-account/docs/manage-api-tokens-for-your-atlassian-account/"""
 
 
 class Jira(Connector):
@@ -44,6 +47,7 @@ class Jira(Connector):
         "answer_comments": "yes: requesters' later public comments get a note too, not only new requests",
         "projects": "comma-separated project keys; other projects are ignored; empty for all",
         "api": "servicedesk (default) or platform: which REST interface the comment is written with",
+        "site_url": "address of the site, for links to requests; needed where base_url is at api.atlassian.com",
     }
     required = ("secrets", "base_url", "token")
 
@@ -78,7 +82,7 @@ class Jira(Connector):
                 tags=reading.texts_at(fields, "labels"),
                 account=reading.opaque(text_at(fields, "reporter", "accountId")),
             ),
-            url=api_url(config, f"/browse/{key}") if config.base_url else "",
+            url=_browse_url(key, config),
             audience=reading.reply_audience(config, is_public=True),
             replay_key=replay_key,
         )
@@ -131,6 +135,12 @@ class Jira(Connector):
 
 def _uses_platform_api(config: ConnectorConfig) -> bool:
     return config.options.get("api", "").strip().lower() == "platform"
+
+
+def _browse_url(key: str, config: ConnectorConfig) -> str:
+    """Where people read the request; empty if only Atlassian's gateway is known, which shows no pages."""
+    site = config.options.get("site_url", "").strip().rstrip("/") or config.base_url.rstrip("/")
+    return f"{site}/browse/{key}" if site and urlsplit(site).hostname != _GATEWAY else ""
 
 
 def _is_service_project(body: Mapping[str, Any], config: ConnectorConfig) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import html
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -19,12 +19,17 @@ _ZERO_WIDTH = "\u200b"
 _MENTION = re.compile(r"(?<![\w`])([@#!%~&$])(?=[\w\"])")
 _REFERENCE = re.compile(r"(?<=[\w.-])([#!%~&$])(?=\d)|\b(G[HL]-)(?=\d)", re.IGNORECASE)
 """`owner/name#12` and what else a forge takes for an issue, a change or a milestone of another project; `GH-7`."""
+_TEAMS_LINK = re.compile(r"\]\(<([^<>]*)>\)")
 _COMMAND = re.compile(r"^([ \t>]*)/(?=[a-z])", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class _Dialect:
-    """How one markup writes what CommonMark can say; every function is given text that is escaped already."""
+    """How one markup writes what CommonMark can say; every function is given text that is escaped already.
+
+    Attributes:
+        nests_quotes: whether a quote may stand in a quote; otherwise the inner one is a part of the outer.
+    """
 
     escape: Callable[[str], str]
     strong: Callable[[str], str]
@@ -35,6 +40,7 @@ class _Dialect:
     fence: Callable[[str], str]
     bullet: str
     indent: bool
+    nests_quotes: bool = True
 
 
 def to_html(markdown: str) -> str:
@@ -62,8 +68,16 @@ def to_adf(markdown: str, last_line: str) -> dict[str, Any]:
 
     https://developer.atlassian.com/cloud/jira/platform/apis/document/structure/
     """
-    content = [block for child in _tree(markdown).children for block in _adf_blocks(child, in_list=False)]
+    content = [block for child in parse_markdown(markdown).children for block in _adf_blocks(child, in_list=False)]
     return {"type": "doc", "version": 1, "content": [*content, _adf_paragraph([_adf_text(last_line)])]}
+
+
+def to_teams_markdown(markdown: str) -> str:
+    """The Markdown of a message in Teams, which knows quotes and code; addresses stand without angle brackets.
+
+    https://learn.microsoft.com/microsoftteams/platform/bots/how-to/format-your-bot-messages
+    """
+    return _TEAMS_LINK.sub(lambda match: f"]({match[1].replace('(', '%28').replace(')', '%29')})", markdown)
 
 
 def to_quiet_markdown(markdown: str) -> str:
@@ -95,16 +109,23 @@ def _parser() -> MarkdownIt:
     return MarkdownIt("commonmark", {"html": False})
 
 
-def _tree(markdown: str) -> SyntaxTreeNode:
+def parse_markdown(markdown: str) -> SyntaxTreeNode:
+    """The tree of a note's CommonMark, without raw HTML."""
     return SyntaxTreeNode(_parser().parse(markdown))
 
 
 def _render(markdown: str, dialect: _Dialect) -> str:
-    return "\n\n".join(_blocks(_tree(markdown).children, dialect))
+    return "\n\n".join(_blocks(parse_markdown(markdown).children, dialect))
 
 
 def _blocks(nodes: Sequence[SyntaxTreeNode], dialect: _Dialect) -> list[str]:
     return [text for node in nodes if (text := _block(node, dialect))]
+
+
+def _quote(node: SyntaxTreeNode, dialect: _Dialect) -> str:
+    if not dialect.nests_quotes:
+        dialect = replace(dialect, quote=lambda text: text)
+    return "\n".join(_blocks(node.children, dialect))
 
 
 def _block(node: SyntaxTreeNode, dialect: _Dialect) -> str:
@@ -114,7 +135,7 @@ def _block(node: SyntaxTreeNode, dialect: _Dialect) -> str:
         case "heading":
             return dialect.strong(_inline(node, dialect))
         case "blockquote":
-            return dialect.quote("\n".join(_blocks(node.children, dialect)))
+            return dialect.quote(_quote(node, dialect))
         case "fence" | "code_block":
             return dialect.fence(node.content.rstrip("\n"))
         case "bullet_list" | "ordered_list":
@@ -197,6 +218,7 @@ _JIRA = _Dialect(
     fence=lambda text: "{noformat}\n" + text.replace("{noformat}", "{ noformat}") + "\n{noformat}",
     bullet="*",
     indent=False,
+    nests_quotes=False,
 )
 
 _PLAIN = _Dialect(

@@ -69,6 +69,7 @@ class ServiceNow(Connector):
             text=comment if action == "commented" else description,
             fields=reading.present(
                 action=action,
+                name=text_at(record, "number")[:40],
                 component=text_at(record, "cmdb_ci") or text_at(record, "subcategory"),
                 channel=text_at(record, "contact_type"),
                 account=reading.opaque(text_at(record, "caller")),

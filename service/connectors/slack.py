@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, quote, urlsplit
 from indexer.metadata import Audience
 from service.connectors import reading, signatures
 from service.connectors.calling import api_url, authorization, clip
-from service.connectors.contract import Connector, ConnectorConfig, Event, EventKind, Inbound, Note, Outbound
+from service.connectors.contract import Connector, ConnectorConfig, Event, EventKind, Inbound, Note, Outbound, Rejected
 from service.connectors.marking import note_marker
 from service.connectors.markup import escape_slack, to_slack
 from service.connectors.plain_text import slack_to_text
@@ -44,12 +44,16 @@ class Slack(Connector):
     required = ("secrets", "token")
 
     def verify(self, inbound: Inbound, config: ConnectorConfig) -> None:
-        reading.require_content_type(inbound, reading.JSON_TYPE, FORM_TYPE)
+        form = reading.require_content_type(inbound, reading.JSON_TYPE, FORM_TYPE) == FORM_TYPE
+        if form and _is_certificate_check(inbound.body):
+            return  # Slack does not sign these, and nothing comes of them
         signatures.verify_slack(inbound, config.secrets)
 
     def parse(self, inbound: Inbound, config: ConnectorConfig) -> Event:
         if reading.require_content_type(inbound, reading.JSON_TYPE, FORM_TYPE) == reading.JSON_TYPE:
             return _parse_event(reading.read_object(inbound.body), config)
+        if _is_certificate_check(inbound.body):
+            return Event(EventKind.HANDSHAKE, "ssl-check", immediate={})
         form = _read_form(inbound.body)
         if "payload" in form:
             return _parse_shortcut(reading.read_object(form["payload"]), config)
@@ -191,6 +195,17 @@ def _response_url(data: Mapping[str, Any], config: ConnectorConfig) -> str:
     if not own and (given.scheme, given.netloc) != ("https", _RESPONSE_HOST):
         raise reading.malformed(f"`response_url` is not an address at {_RESPONSE_HOST}")
     return url
+
+
+def _is_certificate_check(body: bytes) -> bool:
+    """Whether Slack only looks at the certificate: a form with `ssl_check`, to be answered with 200 whatever it says.
+
+    https://docs.slack.dev/interactivity/implementing-slash-commands
+    """
+    try:
+        return _read_form(body).get("ssl_check") == "1"
+    except Rejected:
+        return False
 
 
 def _read_form(body: bytes) -> Mapping[str, str]:

@@ -22,6 +22,7 @@ from service.connectors.contract import (
     Outbound,
     SecretForm,
 )
+from service.connectors.markup import to_teams_markdown
 from service.connectors.plain_text import html_to_text
 from service.connectors.reading import text_at
 
@@ -71,4 +72,4 @@ class Teams(Connector):
         return []
 
     def render_immediate(self, note: Note, event: Event, config: ConnectorConfig) -> Mapping[str, Any]:
-        return {"type": "message", "text": clip(note.markdown.strip(), _MAX_REPLY_CHARS)}
+        return {"type": "message", "text": clip(to_teams_markdown(note.markdown.strip()), _MAX_REPLY_CHARS)}

@@ -30,8 +30,12 @@ REJECTIONS_PER_MINUTE = 60
 """Rejections of one kind beyond this are counted in the metrics and not written: a flood must not fill the disk."""
 
 
+REJECTED = "rejected"
+"""Begins the action of a delivery that was not taken; a colon and the reason follow."""
+
+
 class Action(StrEnum):
-    """What was decided. A rejection is `rejected:` and its reason."""
+    """What was decided. A rejection is REJECTED, a colon and its reason."""
 
     ACCEPTED = "accepted"
     DUPLICATE = "duplicate"
@@ -84,7 +88,7 @@ class AuditTrail:
         if count == REJECTIONS_PER_MINUTE:
             detail = "more of these in this minute are counted in the metrics only"
         with self._database.begin() as connection:
-            write_entry(connection, Entry(now, connector, f"rejected:{reason}", None, request_id, detail))
+            write_entry(connection, Entry(now, connector, f"{REJECTED}:{reason}", None, request_id, detail))
 
     def write(self, connector: str, action: Action, request_id: str = "", detail: str = "") -> None:
         """Write an entry that belongs to no job."""
@@ -102,11 +106,19 @@ class AuditTrail:
             rows = connection.execute(query)
             return [_entry(row._mapping) for row in rows]
 
-    def latest(self, limit: int = 50, connector: str | None = None) -> list[Entry]:
-        """The newest entries, newest first."""
+    def latest(self, limit: int = 50, connector: str | None = None, action: str | None = None) -> list[Entry]:
+        """The newest entries, newest first.
+
+        Args:
+            action: an Action; REJECTED for all rejections, or a single one's whole name.
+        """
         query = select(AUDIT).order_by(desc(AUDIT.c.id)).limit(limit)
         if connector:
             query = query.where(AUDIT.c.connector == connector)
+        if action == REJECTED:
+            query = query.where(AUDIT.c.action.startswith(f"{REJECTED}:"))
+        elif action:
+            query = query.where(AUDIT.c.action == action)
         with self._database.begin() as connection:
             return [_entry(row._mapping) for row in connection.execute(query)]
 

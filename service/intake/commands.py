@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +18,7 @@ from indexer.errors import SettingsError
 
 if TYPE_CHECKING:
     from service.database import Database
+    from service.intake.audit import Entry
     from service.intake.jobs import Job
     from service.intake.runtime import Intake, IntakeStores
     from service.settings import Settings
@@ -29,6 +31,7 @@ IndexOption = Annotated[
 SettingsOption = Annotated[
     Path | None, typer.Option("--settings", help="File of KB_NAME=value lines; see docs/settings.md.")
 ]
+LimitOption = Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many at most.")]
 ConnectorOption = Annotated[str | None, typer.Option("--connector", help="Only of this connector.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
@@ -41,7 +44,7 @@ def list_jobs(
         typer.Option("--state", help="waiting, working, done or dead; may repeat. Default: all but done."),
     ] = None,
     connector: ConnectorOption = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many at most.")] = 50,
+    limit: LimitOption = 50,
     as_json: JsonOption = False,
     index: IndexOption = None,
     settings_file: SettingsOption = None,
@@ -96,6 +99,36 @@ def show_job(
         typer.echo(f"{entry['at']}  {entry['action']}  {entry['detail']}".rstrip())
 
 
+@app.command("audit")
+def show_audit(
+    *,
+    connector: ConnectorOption = None,
+    action: Annotated[
+        str | None,
+        typer.Option(
+            "--action",
+            help="Only what was decided so: accepted, duplicate, ignored, rejected, rejected:bad-signature, delivered, "
+            "dead …",
+        ),
+    ] = None,
+    limit: LimitOption = 50,
+    as_json: JsonOption = False,
+    index: IndexOption = None,
+    settings_file: SettingsOption = None,
+) -> None:
+    """Show what was decided about deliveries and why, newest first, those that were ignored or refused included."""
+    _check_action(action)
+    with _stored(index, settings_file) as stores:
+        entries = stores.audit.latest(limit, connector, action)
+    if as_json:
+        _print_json([{**asdict(entry), "at": _time(entry.at_s)} for entry in entries])
+    elif entries:
+        _print_entries(entries)
+    else:
+        asked = " of this kind" if connector or action else ""
+        typer.echo(f"nothing{asked} is in the audit trail, which is kept for KB_INTAKE_KEEP_DAYS")
+
+
 @app.command("replay")
 def replay_jobs(
     job_ids: Annotated[list[int] | None, typer.Argument(help="Numbers of dead letters.")] = None,
@@ -136,8 +169,6 @@ def purge_jobs(
     settings_file: SettingsOption = None,
 ) -> None:
     """Delete what is older than KB_INTAKE_KEEP_DAYS and KB_INTAKE_RECENT_DAYS; with --dead, dead letters of any age."""
-    from dataclasses import asdict
-
     from service.intake.jobs import JobState
 
     with _stored(index, settings_file) as stores:
@@ -300,6 +331,28 @@ def _print_jobs(jobs: list[Job]) -> None:
         values = (job.id, job.connector, job.state.value, job.subject_id, age, job.attempts, job.reason)
         table.add_row(*(Text(str(value)) for value in values))
     Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+def _print_entries(entries: list[Entry]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table("at", "connector", "action", "note", "why", box=None, header_style="bold")
+    for entry in entries:
+        values = (_time(entry.at_s), entry.connector, entry.action, entry.job_id or "", entry.detail)
+        table.add_row(*(Text(str(value)) for value in values))
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+def _check_action(action: str | None) -> None:
+    """Raises SettingsError unless there is such an action."""
+    from service.connectors.contract import RejectedReason
+    from service.intake.audit import REJECTED, Action
+
+    rejections = [f"{REJECTED}:{reason}" for reason in RejectedReason]
+    if action and action not in {*Action, REJECTED, *rejections}:
+        raise SettingsError(f"--action takes {', '.join([*Action, REJECTED, *rejections])}")
 
 
 def _print_json(values: Any) -> None:

@@ -10,22 +10,26 @@ answer from the public articles.
 
 from __future__ import annotations
 
-import dataclasses
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from service.answers import Answer, Citation, Snippet, Suggestion
+from service.answers import Answer, Citation, Reason, Snippet, Suggestion
 from service.connectors.contract import Event, EventKind, Note, NoteLink
-from service.notes import LinkTo, escape, quote_lines
-from service.notes import write_reply as quote_suggestion
+from service.notes import LinkTo, escape, quote_lines, quote_snippet
+from service.quoting import make_whole
 from service.triage import Triage
+from service.triage_similar import Duplicate, NamedTicket, telling
 
 Shows = Callable[[Snippet], bool]
 """Whether a snippet may be shown: for the public, one whose every link leads to a public article."""
 
 MAX_ARTICLES = 3
+MAX_QUOTES = 2
 _MAX_STEPS = 20
+_MAX_NAMED = 10
+_WEB_ADDRESS = re.compile(r"https?://[^\s<>]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,8 @@ class Findings:
 
     Attributes:
         answer: from all articles.
-        draft: a reply that may be sent as it stands, made by `write_reply`; empty where none can be offered.
+        draft: a reply that may be sent as it stands, made by `write_reply`, or the request for what is missing; empty
+            where none can be offered.
         checklist: for an alert.
     """
 
@@ -60,22 +65,26 @@ class Findings:
     draft: str = ""
     checklist: Checklist | None = None
 
+    @property
+    def draft_asks(self) -> bool:
+        """Whether the draft is the request for what is missing."""
+        return bool(self.draft) and self.draft == self.triage.diagnostics.message
+
 
 def write_team_note(event: Event, findings: Findings, link_to: LinkTo) -> Note:
-    """The internal note for a ticket or an alert."""
+    """The internal note for a ticket or an alert: what to do first, then what else is known."""
     answer, triage = findings.answer, findings.triage
     is_alert = event.kind is EventKind.ALERT
     sections = [
         _incident(triage),
-        _checklist(findings.checklist, answer) if is_alert else "",
-        _articles(answer, link_to),
-        _known_errors(triage, link_to),
+        _severity(triage),
+        _checklist(findings.checklist, answer) if is_alert else _missing(findings, link_to),
+        _first_article(findings, link_to),
+        "" if is_alert else _draft(findings, link_to),
+        _further_articles(answer, link_to),
+        _known_errors(findings, link_to),
         _duplicates(triage),
         _labels(triage, event),
-        _severity(triage),
-        "" if is_alert else _missing(triage, link_to, is_draft=findings.draft == triage.diagnostics.message),
-        "" if is_alert else _draft(findings.draft),
-        f"Index {answer.index_version}",
     ]
     return Note(
         markdown="\n\n".join(section for section in sections if section) + "\n",
@@ -86,18 +95,25 @@ def write_team_note(event: Event, findings: Findings, link_to: LinkTo) -> Note:
     )
 
 
-def write_reply(answer: Answer, link_to: LinkTo, shows: Shows, *, is_public: bool = True) -> Note | None:
-    """The reply to a customer: the trusted article, quoted; None where no article is trusted.
+def write_reply(
+    answer: Answer, link_to: LinkTo, shows: Shows, *, is_public: bool = True, quotes: int = MAX_QUOTES
+) -> Note | None:
+    """The reply to a customer: the trusted article, with its title as the link; None where no article is trusted.
 
     Args:
         answer: from the public articles alone.
         is_public: False for a place that the public can read and a vendor that keeps no replies apart.
+        quotes: how many of its snippets are quoted at most.
     """
     if not (answer.answered and answer.suggestions):
         return None
     best = answer.suggestions[0]
     lines = ["Hello,", "", "this article describes what you report and what to do about it:", ""]
-    lines += [_public_article(best, link_to, shows), "", "If it does not help, reply here and we will look into it."]
+    lines += [
+        _public_article(best, link_to, shows, quotes),
+        "",
+        "If it does not help, reply here and we will look into it.",
+    ]
     return Note("\n".join(lines) + "\n", best.title, _links([best], link_to), public=is_public)
 
 
@@ -111,7 +127,7 @@ def write_chat_answer(answer: Answer, link_to: LinkTo, shows: Shows, *, is_publi
         text = "No article covers this. Please describe the symptom with its exact error text, or ask a person."
         return Note(text + "\n", "No article covers this", answered=False, public=is_public)
     best = answer.suggestions[:MAX_ARTICLES]
-    parts = [_public_article(best[0], link_to, shows)]
+    parts = [_public_article(best[0], link_to, shows, MAX_QUOTES)]
     if others := _links(best[1:], link_to):
         parts.append("Also:\n" + "\n".join(f"- [{escape(link.title)}](<{link.url}>)" for link in others))
     return Note("\n\n".join(parts) + "\n", best[0].title, _links(best, link_to), public=is_public)
@@ -123,72 +139,106 @@ def _summary(answer: Answer) -> str:
     return f"{answer.suggestions[0].title} ({answer.confidence:.0%} sure)"
 
 
-def _articles(answer: Answer, link_to: LinkTo) -> str:
-    sure = f"{answer.confidence:.0%} sure"
-    if answer.answered:
-        lines = [f"**Suggested articles** ({sure})"]
-    elif answer.suggestions:
-        lines = [f"**No article covers this** ({sure}, {answer.threshold:.0%} needed). What came nearest:"]
-    else:
+def _first_article(findings: Findings, link_to: LinkTo) -> str:
+    """The first article with its quoted lines, if it is trusted and not the checklist already."""
+    answer = findings.answer
+    sure = f"{answer.confidence:.0%} sure, index {answer.index_version}"
+    if not answer.suggestions:
         return f"**No article covers this** ({sure})."
-    for rank, suggestion in enumerate(answer.suggestions[:MAX_ARTICLES], start=1):
-        badge = ", an internal article" if suggestion.audience == "internal" else ""
-        quoted = _article(suggestion, suggestion.snippets[:1], link_to)
-        lines += ["", _indent(quoted, f"{rank}. ", "   ")]
-        if why := "; ".join(reason.detail for reason in suggestion.reasons[:2]):
-            lines += ["", f"   Why{badge}: {escape(why)}"]
+    if not answer.answered:
+        return f"**No article covers this** ({sure}; {answer.threshold:.0%} needed)."
+    best = answer.suggestions[0]
+    if findings.checklist is not None and findings.checklist.path == best.path:
+        return f"**Suggested article**: the same ({sure})"
+    lines = [f"**Suggested article** ({sure})", "", f"**{escape(best.title)}**{_badge(best)}"]
+    lines += [f"\n{quote_snippet(snippet, link_to)}" for snippet in best.snippets[:1]]
+    if why := "; ".join(reason.detail for reason in best.reasons if _tells(reason)):
+        lines += ["", f"Why: {escape(why)}"]
     return "\n".join(lines)
 
 
-def _public_article(suggestion: Suggestion, link_to: LinkTo, shows: Shows) -> str:
-    """Title, summary and quoted lines, or a link to them; no score, reason, count or audience."""
-    shown = tuple(snippet for snippet in suggestion.snippets if shows(snippet))[:2]
-    text = _article(suggestion, shown, link_to)
-    links = [] if shown else [f"[{escape(link.title)}](<{link.url}>)" for link in _links([suggestion], link_to)]
-    return "\n\n".join([text, *links])
+def _tells(reason: Reason) -> bool:
+    """Whether a person learns something: an exact error or resolved tickets, and not that words are alike."""
+    return reason.signal == "tickets" or (reason.signal == "signature" and bool(telling(reason.detail.split(", "))))
 
 
-def _article(suggestion: Suggestion, snippets: Sequence[Snippet], link_to: LinkTo) -> str:
-    return quote_suggestion(dataclasses.replace(suggestion, snippets=tuple(snippets)), link_to).rstrip("\n")
+def _further_articles(answer: Answer, link_to: LinkTo) -> str:
+    title = "Further articles" if answer.answered else "What came nearest"
+    articles = answer.suggestions[1 if answer.answered else 0 : MAX_ARTICLES]
+    lines = []
+    for article in articles:
+        cited = f" ({_cited(article.snippets[0].citation, link_to)})" if article.snippets else ""
+        lines.append(f"- {escape(article.title)}{_badge(article)}{cited}")
+    return _section(title, lines)
 
 
-def _known_errors(triage: Triage, link_to: LinkTo) -> str:
+def _badge(suggestion: Suggestion) -> str:
+    return ", internal" if suggestion.audience == "internal" else ""
+
+
+def _public_article(suggestion: Suggestion, link_to: LinkTo, shows: Shows, quotes: int) -> str:
+    """Title as a link, summary and quoted lines; no path, score, reason, count or audience."""
+    shown = [snippet for snippet in suggestion.snippets if shows(snippet)]
+    cited = next(iter([*shown, *suggestion.snippets]), None)
+    title = escape(suggestion.title)
+    heading = f"**[{title}](<{link_to(cited.citation)}>)**" if cited else f"**{title}**"
+    quoted = (_block_quote(make_whole(snippet.text)) for snippet in shown[:quotes])
+    return "\n\n".join(part for part in (heading, escape(suggestion.summary), *quoted) if part)
+
+
+def _known_errors(findings: Findings, link_to: LinkTo) -> str:
+    """Those that are not the first article, which says already that it shares the error."""
+    answer = findings.answer
+    best = answer.suggestions[0].path if answer.answered and answer.suggestions else ""
     lines = [
         f"- {escape(error.title)}: {escape(error.reason)} ({_cited(error.citation, link_to)})"
-        for error in triage.known_errors
+        for error in findings.triage.known_errors
+        if error.path != best
     ]
     return _section("Known errors with this very signature", lines)
 
 
 def _duplicates(triage: Triage) -> str:
+    """Those that the possible incident does not name already."""
+    named = triage.incident.ticket_ids[:_MAX_NAMED] if triage.incident else ()
     lines = []
     for ticket in triage.duplicates:
-        name = escape(ticket.ticket_id)
-        title = f" {escape(ticket.title)}" if ticket.title else ""
-        shown = f"[{name}](<{ticket.url}>)" if ticket.url.startswith("https://") else name
-        lines.append(f"- {shown}{title}, {_time(ticket.created_s)}: {escape(ticket.reason)}")
+        if ticket.ticket_id in named:
+            continue
+        title = f" {escape(ticket.title)}" if ticket.title not in {"", ticket.name} else ""
+        lines.append(f"- {_ticket(ticket)}{title}, {_time(ticket.created_s)}: {escape(ticket.reason)}")
     return _section("Likely the same as", lines)
 
 
 def _incident(triage: Triage) -> str:
     if triage.incident is None:
         return ""
-    names = ", ".join(escape(name) for name in triage.incident.ticket_ids[:10])
+    names = ", ".join(_ticket(ticket) for ticket in triage.incident.tickets[:_MAX_NAMED])
     return f"**Possible incident**: {escape(triage.incident.reason)}. The others: {names}"
 
 
+def _ticket(ticket: Duplicate | NamedTicket) -> str:
+    """What people call it, as a link where an address is known."""
+    name = escape(ticket.name)
+    return f"[{name}](<{ticket.url}>)" if _WEB_ADDRESS.fullmatch(ticket.url) else name
+
+
 def _labels(triage: Triage, event: Event) -> str:
+    """One line for each reason; that the first article has a value needs no saying."""
     held = {str(tag).casefold() for tag in event.fields.get("tags", ())}
-    rows = (("Component", triage.components[:2]), ("Product", triage.products[:2]), ("Tags", triage.tags))
+    by_reason: dict[str, dict[str, list[str]]] = {}
+    for name, labels in (
+        ("component", triage.components[:2]),
+        ("product", triage.products[:2]),
+        ("tags", [tag for tag in triage.tags if tag.value.casefold() not in held]),
+    ):
+        for label in labels:
+            rows = by_reason.setdefault(label.reason if label.tickets else "", {})
+            rows.setdefault(name, []).append(f"`{label.value}`")
     lines = []
-    for name, labels in rows:
-        fresh = [label for label in labels if name != "Tags" or label.value.casefold() not in held]
-        by_reason: dict[str, list[str]] = {}
-        for label in fresh:
-            by_reason.setdefault(label.reason, []).append(f"`{label.value}`")
-        if by_reason:
-            told = (f"{', '.join(values)} ({escape(reason)})" for reason, values in by_reason.items())
-            lines.append(f"- {name}: {'; '.join(told)}")
+    for reason, rows in by_reason.items():
+        told = "; ".join(f"{name} {', '.join(values)}" for name, values in rows.items())
+        lines.append(f"- {told}{f' ({escape(reason)})' if reason else ''}")
     return _section("Suggested fields", lines)
 
 
@@ -197,20 +247,29 @@ def _severity(triage: Triage) -> str:
     return f"**Severity hint: {hint.severity.value}.** {escape(hint.reason)}" if hint else ""
 
 
-def _missing(triage: Triage, link_to: LinkTo, *, is_draft: bool) -> str:
-    """What to find out, and the message that asks for it unless that is the draft itself."""
+def _missing(findings: Findings, link_to: LinkTo) -> str:
+    """What to ask the customer for, unless the draft does, and what to look up, each with what asks for it."""
+    diagnostics = findings.triage.diagnostics
     lines = []
-    for item in triage.diagnostics.missing:
-        who = "" if item.by_customer else ", for us to look up"
-        lines.append(f"- {escape(item.text)} ({_cited(item.citation, link_to)}{who})")
-    section = _section("Still missing", lines)
-    if section and triage.diagnostics.message and not is_draft:
-        section += f"\n\nTo ask the customer:\n\n{_block_quote(triage.diagnostics.message)}"
-    return section
+    if not findings.draft_asks:
+        asked = zip(diagnostics.asks, diagnostics.sources, strict=False)
+        lines += [f"- {escape(ask)} ({_cited(source, link_to)})" for ask, source in asked]
+    lines += [
+        f"- {escape(item.text)} ({_cited(item.citation, link_to)}, for us to look up)"
+        for item in diagnostics.missing
+        if not item.by_customer
+    ]
+    return _section("Still missing", lines)
 
 
-def _draft(draft: str) -> str:
-    return f"**Draft reply** (nothing internal in it)\n\n{_block_quote(draft)}" if draft else ""
+def _draft(findings: Findings, link_to: LinkTo) -> str:
+    if not findings.draft:
+        return ""
+    text = f"**Draft reply** (nothing internal in it)\n\n{_block_quote(findings.draft)}"
+    if findings.draft_asks:
+        sources = dict.fromkeys(_cited(source, link_to) for source in findings.triage.diagnostics.sources)
+        text += f"\n\nAsked for by {', '.join(sources)}" if sources else ""
+    return text
 
 
 def _checklist(checklist: Checklist | None, answer: Answer) -> str:

@@ -1,8 +1,9 @@
-"""Tickets of the last days, for finding duplicates and bursts. No word of them is kept.
+"""Tickets of the last days, for finding duplicates and bursts. No text of them is kept.
 
-A row holds the ticket's id and address at the vendor, when it came, whether it is open, the vector of its text in half
-precision, a hash of each exact error signature, and one of who sent it. Titles and texts are not stored. A vector tells
-roughly what a text was about, so rows end after `KB_INTAKE_RECENT_DAYS`, and 0 days keeps none.
+A row holds the ticket's id and address at the vendor, what people call it where the id is not that, when it came,
+whether it is open, the vector of its text in half precision, a hash of each exact error signature, and one of who sent
+it. Texts are not stored, and no title but as the name of what has no other: an alert or a mail. A vector tells roughly
+what a text was about, so rows end after `KB_INTAKE_RECENT_DAYS`, and 0 days keeps none.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ from sqlalchemy import (
     select,
 )
 
-from service.connectors.contract import Event
+from service.connectors.contract import Event, EventKind
 from service.database import METADATA, Database
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ RECENT = Table(
     Column("vector", LargeBinary, nullable=False),
     Column("signatures", Text, nullable=False),
     Column("account", String(100)),
+    Column("name", String(200)),
     Index("intake_recent_subject", "connector", "subject_id"),
     sqlite_autoincrement=True,
 )
@@ -73,6 +75,7 @@ class _Row:
     vector: Any
     signatures: frozenset[str]
     account: str | None
+    name: str | None
 
 
 class RecentTickets:
@@ -101,6 +104,7 @@ class RecentTickets:
 
         subject = event.subject_id[:300]
         account = account_of(connector, event)
+        name = name_of(event)
         mine = (RECENT.c.connector == connector) & (RECENT.c.subject_id == subject)
         values: dict[str, Any] = {
             "created_s": now_s,
@@ -114,6 +118,7 @@ class RecentTickets:
                 kept = ("created_s",) if known["embedder"] != embedder else tuple(values)
                 values |= {name: known[name] for name in kept}
                 account = account or known["account"] or ""
+                name = known["name"] or name
                 connection.execute(delete(RECENT).where(mine))
             connection.execute(
                 insert(RECENT).values(
@@ -122,6 +127,7 @@ class RecentTickets:
                     url=event.url,
                     is_open=_is_open(event),
                     account=account or None,
+                    name=name or None,
                     **values,
                 )
             )
@@ -151,13 +157,14 @@ class RecentTickets:
         rows.sort(key=lambda row: -row.created_s)
         return [
             RecentTicket(
-                ticket_id=row.subject_id if row.connector == connector else f"{row.connector} {row.subject_id}",
+                ticket_id=_named(row, row.subject_id, connector),
                 vector=row.vector,
                 created_s=row.created_s,
                 signatures=frozenset(by_hash[name] for name in row.signatures & by_hash.keys()),
                 is_open=row.is_open,
                 url=row.url,
                 account=row.account or "",
+                name=_named(row, row.name, connector) if row.name else "",
             )
             for row in rows[:MAX_COMPARED]
         ]
@@ -193,13 +200,28 @@ class RecentTickets:
 
 def account_of(connector: str, event: Event) -> str:
     """Who sent a ticket, as `RecentTicket` wants it: one name in one tool, and nothing to read. Empty if unknown."""
+    from service.triage_similar import ALERTS
+
+    if event.kind is EventKind.ALERT:
+        return ALERTS
     account = event.fields.get("account")
     return f"{connector}:{account}"[:100] if account else ""
+
+
+def name_of(event: Event) -> str:
+    """What people call a ticket whose id they do not know; empty where the id is its name."""
+    name = str(event.fields.get("name", "")) or (event.title if event.kind is EventKind.ALERT else "")
+    return " ".join(name.split())[:200]
 
 
 def hash_signature(signature: str) -> str:
     """The stored form of an error signature: enough to see that two are equal, nothing to read."""
     return hashlib.sha256(signature.encode("utf-8", "surrogatepass")).hexdigest()[:24]
+
+
+def _named(row: _Row, name: str, connector: str) -> str:
+    """`name` with the tool before it, where that is another than this."""
+    return name if row.connector == connector else f"{row.connector} {name}"
 
 
 def _is_open(event: Event) -> bool:
