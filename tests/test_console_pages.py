@@ -154,6 +154,18 @@ def test_the_copied_lines_of_a_public_page_hold_no_front_matter(public: TestClie
     assert "related:" not in public.get(url).text
 
 
+def test_of_a_text_that_is_too_long_head_and_tail_are_read_and_that_is_said(public: TestClient) -> None:
+    log = "2026-01-01 10:00:00 INFO poll ok\n" * 900
+    page = public.post("/results", content=f"it stopped\n{log}ERROR 401 invalid_token").text
+    assert "API answers 401 invalid_token" in page
+    assert re.search(r"The first [\d,]+ and the last [\d,]+ of 29,734 characters were read", page)
+    assert "Only the beginning and the end of the text were read." in page
+    assert "characters were read" not in public.post("/results", content="401 invalid_token").text
+    shown = public.post("/", data={"q": f"it stopped\n{log}"}).text
+    assert "characters were read" in shown
+    assert shown.count("INFO poll ok") >= 900, "the box keeps all of it"
+
+
 def test_cited_lines_that_the_article_no_longer_has_are_said(public: TestClient) -> None:
     assert "Lines 14–18 of" in public.get("/articles/KB-1001?lines=14-18").text
     count = public.get("/v1/articles/KB-1001?format=markdown").text.count("\n") + 1

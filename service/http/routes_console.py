@@ -11,6 +11,7 @@ from starlette.responses import RedirectResponse
 
 from indexer.errors import InputError
 from indexer.metadata import ArticleType
+from service.answers import MAX_QUERY_CHARS
 from service.facets import Filters, read_filters
 from service.http.console_article import article_view
 from service.http.console_search import SearchView, search
@@ -21,6 +22,7 @@ from service.http.routes_articles import cache_control
 from service.http.security import Caller, check_own_page
 from service.http.services import CallerDep, Services, ServicesDep
 from service.neighbours import find_neighbours
+from service.queries import shorten_text
 
 router = APIRouter(include_in_schema=False)
 
@@ -115,11 +117,15 @@ async def _console(request: Request, services: Services, caller: Caller, text: s
 async def _results(
     request: Request, services: Services, caller: Caller, text: str, filters: Filters
 ) -> tuple[SearchView | dict[str, str] | None, int, dict[str, str]]:
-    """What was found, or a title and a detail of what went wrong; None without a text. With its status and headers."""
+    """What was found, or a title and a detail of what went wrong; None without a text. With its status and headers.
+
+    Of a text that is too long head and tail are read, which `_shown` tells.
+    """
     if not text.strip():
         return None, 200, {}
     try:
-        return await search(services, caller, text, filters, own_address(services.settings, request)), 200, {}
+        read = shorten_text(text, MAX_QUERY_CHARS).text
+        return await search(services, caller, read, filters, own_address(services.settings, request)), 200, {}
     except ProblemError as problem:
         return {"error": problem.kind.title, "detail": problem.detail}, problem.kind.status, problem.headers
     except InputError as error:
@@ -129,6 +135,7 @@ async def _results(
 def _shown(services: Services, caller: Caller, text: str, results: Any) -> dict[str, Any]:
     return {
         "q": text,
+        "read": shorten_text(text, MAX_QUERY_CHARS),
         "results": results,
         "examples": EXAMPLES,
         "guides": _guides(services, caller) if results is None else [],
