@@ -177,14 +177,14 @@ def test_cited_lines_that_the_article_no_longer_has_are_said(public: TestClient)
 
 
 def test_who_finds_nothing_here_may_sign_in_and_comes_back(public: TestClient, engineer: TestClient) -> None:
-    asked = {"headers": {"Accept": "text/html"}}
-    hidden, nothing = (public.get(f"/articles/{name}", **asked) for name in ("KB-7777", "KB-0000"))
+    html = {"Accept": "text/html"}
+    hidden, nothing = (public.get(f"/articles/{name}", headers=html) for name in ("KB-7777", "KB-0000"))
     assert "you come back to this address" in hidden.text
     same = [re.sub(r"KB-\d+|request:\w+", "", page.text) for page in (hidden, nothing)]
     assert same[0] == same[1], "it tells nothing"
     referer = {"Referer": "http://testserver/articles/KB-7777?lines=3"}
     assert 'name="return" value="/articles/KB-7777?lines=3"' in public.get("/sign-in", headers=referer).text
-    assert "you come back" not in engineer.get("/articles/KB-0000", **asked).text
+    assert "you come back" not in engineer.get("/articles/KB-0000", headers=html).text
 
 
 def test_pages_hold_nothing_inline(engineer: TestClient) -> None:
