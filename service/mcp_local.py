@@ -3,13 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextvars import Context
 from importlib.metadata import version
-from types import TracebackType
-from typing import TYPE_CHECKING, Self
-
-from pydantic import ValidationError
+from typing import TYPE_CHECKING
 
 from indexer.articles import Article
 from indexer.metadata import Audience
@@ -25,9 +20,6 @@ from service.rendering import links_are_open
 from service.triage import Triage, triage
 
 if TYPE_CHECKING:
-    from mcp.shared._stream_protocols import ReadStream, WriteStream
-    from mcp.shared.message import SessionMessage
-
     from service.assistant import Assistant
 
 
@@ -80,56 +72,6 @@ def run_stdio(assistant: Assistant, audience: Audience) -> None:
         from mcp.server.stdio import stdio_server
 
         async with stdio_server() as (receiving, sending):
-            answering = _Answering(receiving, sending)
-            await server.run(answering, sending, server.create_initialization_options())
+            await server.run(receiving, sending, server.create_initialization_options())
 
     asyncio.run(serve())
-
-
-class _Answering:
-    """A stream of messages that answers the lines which are none, where the SDK would only pass over them.
-
-    The client that sent one waits for an answer otherwise. JSON-RPC 2.0, section 5.1: such an answer's id is null.
-    """
-
-    def __init__(self, receiving: ReadStream[SessionMessage | Exception], sending: WriteStream[SessionMessage]) -> None:
-        self._receiving, self._sending = receiving, sending
-
-    @property
-    def last_context(self) -> Context | None:
-        return getattr(self._receiving, "last_context", None)
-
-    async def receive(self) -> SessionMessage | Exception:
-        return await self._next(self._receiving.receive)
-
-    async def aclose(self) -> None:
-        await self._receiving.aclose()
-
-    def __aiter__(self) -> Self:
-        return self
-
-    async def __anext__(self) -> SessionMessage | Exception:
-        return await self._next(self._receiving.__anext__)
-
-    async def __aenter__(self) -> Self:
-        await self._receiving.__aenter__()
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> bool | None:
-        return await self._receiving.__aexit__(kind, error, trace)
-
-    async def _next(self, receive: Callable[[], Awaitable[SessionMessage | Exception]]) -> SessionMessage | Exception:
-        from mcp.shared.message import SessionMessage
-        from mcp_types import INVALID_REQUEST, PARSE_ERROR, ErrorData, JSONRPCError
-
-        while isinstance(item := await receive(), ValidationError):
-            first = item.errors(include_url=False)[0]
-            if not str(first["input"]).strip():
-                continue  # an empty line
-            is_json = first["type"] != "json_invalid"
-            told = (INVALID_REQUEST, "not a JSON-RPC message") if is_json else (PARSE_ERROR, "not JSON")
-            error = ErrorData(code=told[0], message=f"the line is {told[1]}")
-            await self._sending.send(SessionMessage(JSONRPCError(jsonrpc="2.0", id=None, error=error)))
-        return item

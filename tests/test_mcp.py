@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -341,23 +340,6 @@ def test_on_stdio_everything_is_seen_as_by_kb_search(world: World, mode: str, ve
 def test_on_stdio_the_audience_can_be_narrowed(world: World) -> None:
     _, content = call_stdio(world, "--audience", "public")
     assert not [word for word in SECRETS if word in str(content)]
-
-
-def test_on_stdio_a_line_that_is_no_message_is_answered(world: World) -> None:
-    ping = '{"jsonrpc": "2.0", "id": 7, "method": "ping"}'
-    done = subprocess.run(
-        [sys.executable, "-c", STDIO, "--index", str(world.index)],
-        input=f'{{broken\n\n{{"jsonrpc": "2.0"}}\n{ping}\n',
-        cwd=Path(__file__).parents[1],
-        capture_output=True,
-        check=False,
-        text=True,
-        timeout=120,
-    )
-    answers = [json.loads(line) for line in done.stdout.splitlines()]
-    assert [(answer["id"], answer["error"]["code"]) for answer in answers[:2]] == [(None, -32700), (None, -32600)]
-    assert answers[2]["id"] == 7
-    assert len(answers) == 3
 
 
 def test_on_stdio_a_version_that_does_not_open_is_logged_once_and_the_old_one_goes_on(
