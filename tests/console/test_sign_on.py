@@ -47,6 +47,7 @@ def test_an_engineer_signs_in_where_the_provider_is_another_site(
     assert page.locator(".prose h1").is_visible()
     page.click("text=Sign out")
     page.wait_for_selector("text=Public view")
+    page.wait_for_load_state()  # before the service goes
 
 
 def test_a_link_on_another_site_opens_internal_articles_for_who_is_signed_in(
@@ -65,6 +66,7 @@ def test_a_link_on_another_site_opens_internal_articles_for_who_is_signed_in(
     page.wait_for_url(f"{base}/articles/KB-7777")
     assert page.locator(".prose h1").is_visible()
     assert page.evaluate("document.cookie") == ""
+    page.wait_for_load_state()
 
 
 def callback_for(page: Any, base: str) -> str:
