@@ -121,7 +121,7 @@ def test_a_signed_ticket_becomes_an_internal_note(place: Place) -> None:
     assert "https://kb.example.com/articles/api/token-expired.md?lines=" in html
     draft = html.partition("Draft reply")[2].partition("Further articles")[0]
     assert "API answers 401 invalid_token after the token expired</a>" in draft
-    assert "Every request answers" not in draft, "what the note quotes of the article is not quoted again"
+    assert "Every request answers" not in draft, "who reports it has seen it; what to do links to an internal article"
     assert ".md:" not in draft
     job = place.queue.find(1)
     assert (job.state, job.event, job.attempts) == (JobState.DONE, None, 1)

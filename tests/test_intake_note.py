@@ -70,9 +70,9 @@ def test_a_team_note_cites_and_links() -> None:
     assert "Why: error code: invalid\\_token; 14 similar tickets" in text
 
 
-def test_a_ticket_s_note_says_first_what_to_do_and_quotes_an_article_once() -> None:
+def test_a_ticket_s_note_says_first_what_to_do() -> None:
     triage = dataclasses.replace(NOTHING, diagnostics=ASKING, tags=(LABEL,), known_errors=(KNOWN, OTHER_KNOWN))
-    draft = write_reply(answer(suggestion()), link_to, lambda snippet: True, quotes=0)
+    draft = write_reply(answer(suggestion()), link_to, lambda snippet: True, quotes=1)
     assert draft is not None
     found = answer(suggestion(), suggestion("Other", "auth/b.md"), suggestion("Third", "auth/c.md", "internal"))
     text = team_note(triage=triage, answer=found, draft=draft.markdown)
@@ -85,7 +85,7 @@ def test_a_ticket_s_note_says_first_what_to_do_and_quotes_an_article_once() -> N
         "**Known errors with this very signature**",
         "**Suggested fields**",
     ]
-    assert text.count("chronyc") == 1
+    assert text.count("chronyc") == 2, "for the engineer with its citation, and in the reply, which stands alone"
     assert "- Other ([auth/b.md:12-18](<https://kb.example.com/auth/b.md?lines=12-18>))\n" in text
     assert "- Third, internal ([auth/c.md:12-18](<" in text
     assert "Skew: both" not in text, "the first article says that already"
@@ -220,6 +220,18 @@ def test_a_reply_has_one_article_and_nothing_of_how_it_was_found() -> None:
     assert "a.md:12" not in note.markdown
     assert note.tags == ()
     assert write_reply(answer(suggestion(), answered=False), link_to, lambda snippet: True) is None
+
+
+def test_a_reply_quotes_what_to_do_and_not_what_one_sees() -> None:
+    parts = (("Symptoms", "Requests fail."), ("Cause", "The clock is wrong."), ("Resolution", "Run chronyc."))
+    snippets = tuple(
+        Snippet(text, (), dataclasses.replace(citation(), heading_path=("A", heading))) for heading, text in parts
+    )
+    for quotes, quoted in ((1, ["> Run chronyc."]), (3, ["> Run chronyc.", "> The clock is wrong."])):
+        found = answer(dataclasses.replace(suggestion(), snippets=snippets))
+        reply = write_reply(found, link_to, lambda snippet: True, quotes=quotes)
+        assert reply is not None
+        assert [line for line in reply.markdown.splitlines() if line.startswith(">")] == quoted
 
 
 def test_a_snippet_that_links_inside_is_left_out_of_a_reply() -> None:

@@ -109,21 +109,15 @@ class AssistantComposer:
         findings = Findings(
             answer=answer,
             triage=found,
-            draft="" if is_alert else self._draft(assistant, question, answer, found),
+            draft="" if is_alert else self._draft(assistant, question, found),
             checklist=self._checklist(assistant, event, answer, found) if is_alert else None,
         )
         return Composed(write_team_note(event, findings, self._link), answer.index_version)
 
-    def _draft(self, assistant: Assistant, question: Question, answer: Answer, found: Triage) -> str:
-        """A reply that may be sent as it stands: a public article, or else a request for what is missing.
-
-        Args:
-            answer: the team's. What the note quotes of its first article the draft does not quote again.
-        """
+    def _draft(self, assistant: Assistant, question: Question, found: Triage) -> str:
+        """A reply that may be sent as it stands: a public article, or else a request for what is missing."""
         public = assistant.answer(dataclasses.replace(question, limit=1), PUBLIC)
-        is_first = [s.path for s in public.suggestions[:1]] == [s.path for s in answer.suggestions[:1]]
-        quotes = 0 if is_first and answer.answered else 1
-        reply: Note | None = write_reply(public, self._link, self._shows(assistant, PUBLIC), quotes=quotes)
+        reply: Note | None = write_reply(public, self._link, self._shows(assistant, PUBLIC), quotes=1)
         return reply.markdown if reply else found.diagnostics.message
 
     def _checklist(self, assistant: Assistant, event: Event, answer: Answer, found: Triage) -> Checklist | None:

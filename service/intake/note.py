@@ -19,6 +19,7 @@ from service.answers import Answer, Citation, Reason, Snippet, Suggestion
 from service.connectors.contract import Event, EventKind, Note, NoteLink
 from service.notes import LinkTo, escape, quote_lines, quote_snippet
 from service.quoting import make_whole
+from service.sections import SectionRole, role_of
 from service.triage import Triage
 from service.triage_similar import Duplicate, NamedTicket, telling
 
@@ -177,8 +178,13 @@ def _badge(suggestion: Suggestion) -> str:
 
 
 def _public_article(suggestion: Suggestion, link_to: LinkTo, shows: Shows, quotes: int) -> str:
-    """Title as a link, summary and quoted lines; no path, score, reason, count or audience."""
-    shown = [snippet for snippet in suggestion.snippets if shows(snippet)]
+    """Title as a link, summary and quoted lines; no path, score, reason, count or audience.
+
+    What to do is quoted first, and never what one sees: who reports a symptom has seen it.
+    """
+    roles = [(role_of(snippet.citation.heading_path), snippet) for snippet in suggestion.snippets if shows(snippet)]
+    told = [(role, snippet) for role, snippet in roles if role not in {SectionRole.SIGHT, SectionRole.REFERENCE}]
+    shown = [snippet for _, snippet in sorted(told, key=lambda pair: pair[0] is not SectionRole.ACTION)]
     cited = next(iter([*shown, *suggestion.snippets]), None)
     title = escape(suggestion.title)
     heading = f"**[{title}](<{link_to(cited.citation)}>)**" if cited else f"**{title}**"
