@@ -48,7 +48,7 @@ def quote_article(title: str, summary: str, address: str, quoted: str = "", wher
     """
     source = f"[{escape(where or title)}](<{address}>)"
     if quoted.strip():
-        body = f"{_block_quote(make_whole(quoted))}\n>\n> — {source}"
+        body = f"{block_quote(make_whole(quoted))}\n>\n> — {source}"
     else:
         body = f"{escape(summary)}\n\n— {source}".lstrip()
     return f"**{escape(title)}**\n\n{body}\n"
@@ -58,15 +58,24 @@ def quote_snippet(snippet: Snippet, link_to: LinkTo) -> str:
     """The snippet's lines as a quote, with its citation as the last one."""
     citation = snippet.citation
     where = " › ".join(citation.heading_path[1:])
-    quoted = _block_quote(make_whole(snippet.text))
-    source = f"[{escape(quote_lines(citation))}](<{link_to(citation)}>)"
-    return f"{quoted}\n>\n> — {source}{f', {escape(where)}' if where else ''}"
+    quoted = block_quote(make_whole(snippet.text))
+    return f"{quoted}\n>\n> — {link_lines(citation, link_to)}{f', {escape(where)}' if where else ''}"
+
+
+def link_lines(citation: Citation, link_to: LinkTo) -> str:
+    """`path:12-18` as a link to these lines."""
+    return f"[{escape(quote_lines(citation))}](<{link_to(citation)}>)"
 
 
 def quote_lines(citation: Citation) -> str:
     """`path:12-18`, or `path:12`."""
     first, last = citation.start_line, citation.end_line
     return f"{citation.path}:{first}" if first == last else f"{citation.path}:{first}-{last}"
+
+
+def block_quote(text: str) -> str:
+    """`text`, which may be Markdown, as a quote."""
+    return "\n".join(f"> {line}".rstrip() for line in text.strip("\r\n").splitlines())
 
 
 def escape(text: str) -> str:
@@ -82,10 +91,6 @@ def _entry(rank: int, suggestion: Suggestion, link_to: LinkTo) -> str:
         lines.append(f"   Why: {escape(reasons)}")
     lines += [_indent(quote_snippet(snippet, link_to)) for snippet in suggestion.snippets[:1]]
     return "\n".join(lines)
-
-
-def _block_quote(text: str) -> str:
-    return "\n".join(f"> {line}".rstrip() for line in text.splitlines())
 
 
 def _indent(text: str) -> str:

@@ -15,9 +15,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from service.answers import Answer, Citation, Reason, Snippet, Suggestion
+from service.answers import Answer, Reason, Snippet, Suggestion
 from service.connectors.contract import Event, EventKind, Note, NoteLink
-from service.notes import LinkTo, escape, quote_lines, quote_snippet
+from service.notes import LinkTo, block_quote, escape, link_lines, quote_lines, quote_snippet
 from service.quoting import make_whole
 from service.sections import SectionRole, role_of
 from service.triage import Triage
@@ -168,7 +168,7 @@ def _further_articles(answer: Answer, link_to: LinkTo) -> str:
     articles = answer.suggestions[1 if answer.answered else 0 : MAX_ARTICLES]
     lines = []
     for article in articles:
-        cited = f" ({_cited(article.snippets[0].citation, link_to)})" if article.snippets else ""
+        cited = f" ({link_lines(article.snippets[0].citation, link_to)})" if article.snippets else ""
         lines.append(f"- {escape(article.title)}{_badge(article)}{cited}")
     return _section(title, lines)
 
@@ -188,7 +188,7 @@ def _public_article(suggestion: Suggestion, link_to: LinkTo, shows: Shows, quote
     cited = next(iter([*shown, *suggestion.snippets]), None)
     title = escape(suggestion.title)
     heading = f"**[{title}](<{link_to(cited.citation)}>)**" if cited else f"**{title}**"
-    quoted = (_block_quote(make_whole(snippet.text)) for snippet in shown[:quotes])
+    quoted = (block_quote(make_whole(snippet.text)) for snippet in shown[:quotes])
     return "\n\n".join(part for part in (heading, escape(suggestion.summary), *quoted) if part)
 
 
@@ -197,7 +197,7 @@ def _known_errors(findings: Findings, link_to: LinkTo) -> str:
     answer = findings.answer
     best = answer.suggestions[0].path if answer.answered and answer.suggestions else ""
     lines = [
-        f"- {escape(error.title)}: {escape(error.reason)} ({_cited(error.citation, link_to)})"
+        f"- {escape(error.title)}: {escape(error.reason)} ({link_lines(error.citation, link_to)})"
         for error in findings.triage.known_errors
         if error.path != best
     ]
@@ -259,9 +259,9 @@ def _missing(findings: Findings, link_to: LinkTo) -> str:
     lines = []
     if not findings.draft_asks:
         asked = zip(diagnostics.asks, diagnostics.sources, strict=False)
-        lines += [f"- {escape(ask)} ({_cited(source, link_to)})" for ask, source in asked]
+        lines += [f"- {escape(ask)} ({link_lines(source, link_to)})" for ask, source in asked]
     lines += [
-        f"- {escape(item.text)} ({_cited(item.citation, link_to)}, for us to look up)"
+        f"- {escape(item.text)} ({link_lines(item.citation, link_to)}, for us to look up)"
         for item in diagnostics.missing
         if not item.by_customer
     ]
@@ -271,9 +271,9 @@ def _missing(findings: Findings, link_to: LinkTo) -> str:
 def _draft(findings: Findings, link_to: LinkTo) -> str:
     if not findings.draft:
         return ""
-    text = f"**Draft reply** (nothing internal in it)\n\n{_block_quote(findings.draft)}"
+    text = f"**Draft reply** (nothing internal in it)\n\n{block_quote(findings.draft)}"
     if findings.draft_asks:
-        sources = dict.fromkeys(_cited(source, link_to) for source in findings.triage.diagnostics.sources)
+        sources = dict.fromkeys(link_lines(source, link_to) for source in findings.triage.diagnostics.sources)
         text += f"\n\nAsked for by {', '.join(sources)}" if sources else ""
     return text
 
@@ -295,14 +295,6 @@ def _links(suggestions: Sequence[Suggestion], link_to: LinkTo) -> tuple[NoteLink
         for suggestion in suggestions
         if suggestion.snippets
     )
-
-
-def _cited(citation: Citation, link_to: LinkTo) -> str:
-    return f"[{escape(quote_lines(citation))}](<{link_to(citation)}>)"
-
-
-def _block_quote(text: str) -> str:
-    return "\n".join(f"> {line}".rstrip() for line in text.strip("\r\n").splitlines())
 
 
 def _indent(text: str, first: str, rest: str) -> str:
