@@ -21,6 +21,9 @@ _CLOSING = re.compile(
 )
 _CUT = "\n\n"
 _SIGNATURE_MARK = re.compile(r"^--\s*$")
+_WORD = re.compile(r"(?<!\w)[^\W\d_]+(?!\w)")
+_FEWEST_REPEATED = 6
+"""Words of a line that can repeat another. Short ones differ by a number that says it all: "error 401", "error 403"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,13 +91,22 @@ def shorten_text(text: str, most: int) -> ShortenedText:
 
 
 def symptom_text(text: str) -> str:
-    """`text` without greetings, closings, quoted mail and the signature below `-- `."""
+    """`text` without greetings, closings, quoted mail and the signature below `-- `, and with a line that a log repeats
+    once: told hundreds of times, it says no more and drowns what the asker wrote above it.
+
+    Lines repeat each other whose words are the same, whatever times and numbers stand between them.
+    """
     kept: list[str] = []
+    told: set[tuple[str, ...]] = set()
     for line in text.splitlines():
         if _SIGNATURE_MARK.match(line):
             break
-        if not (_QUOTED.match(line) or _GREETING.match(line) or _CLOSING.match(line)):
-            kept.append(line.rstrip())
+        words = tuple(_WORD.findall(line))
+        if words in told or _QUOTED.match(line) or _GREETING.match(line) or _CLOSING.match(line):
+            continue
+        if len(words) >= _FEWEST_REPEATED:
+            told.add(words)
+        kept.append(line.rstrip())
     return re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip()
 
 

@@ -4,7 +4,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.queries import shorten_text
+from service.answers import Question
+from service.queries import read_question, shorten_text, symptom_text
+
+
+def test_a_line_that_a_log_repeats_counts_once() -> None:
+    line = "2026-11-30T09:{:02}:07Z worker-{} WARN could not fetch the signing key, retrying in {} ms"
+    log = "\n".join(line.format(n % 60, n, 50 * n) for n in range(200))
+    views = read_question(Question(f"Orders answer 401 since noon.\n{log}\nFATAL: ORA-12154"))
+    assert views.body == f"Orders answer 401 since noon.\n{line.format(0, 0, 0)}\nFATAL: ORA-12154"
+
+
+def test_short_lines_that_differ_by_a_number_all_count() -> None:
+    text = "It answers with error 401\nIt answers with error 403\n\n- error 401\n- error 403"
+    assert symptom_text(text) == text
+
+
+def test_lines_of_a_log_keep_their_signatures_though_their_words_repeat() -> None:
+    text = "The upload of the report failed with 0x80070005\nThe upload of the report failed with 0x80070057"
+    views = read_question(Question(text))
+    assert views.body == text.splitlines()[0]
+    assert {name[-10:] for name in views.signatures if "0x" in name} >= {"0x80070005", "0x80070057"}
 
 
 def test_head_and_tail_of_a_long_log_are_kept_by_whole_lines() -> None:
