@@ -107,6 +107,11 @@ def extract_signatures(text: str) -> frozenset[Signature]:
     return frozenset(_signatures(text))
 
 
+def names_failure(line: str) -> bool:
+    """Whether a line of a log says that something went wrong: by its level or words, a status or an exception."""
+    return any(pattern.search(line) for pattern in (_LOG_LINE, _STATUS, _EXIT, _EXCEPTION))
+
+
 def log_template(line: str) -> str | None:
     """The invariant part of one log line, or None if the line names no failure or too little is left of it.
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from indexer.signatures import extract_signatures, signature_key
 from service.answers import Question
+from service.logs import without_ordinary_lines
 
 _QUOTED = re.compile(
     r"^\s*(?:>|On .{5,80} wrote:\s*$|-{2,}\s*Original Message|From:\s|Sent:\s|To:\s|Cc:\s)", re.IGNORECASE
@@ -35,7 +37,8 @@ class QueryViews:
         body: the symptom-bearing part of the text.
         full: title and body, as one text to embed.
         words: what the word searches read: the title twice, for it was chosen to say what matters, and the body.
-        signatures: exact error signatures of everything that was sent, quoted parts and logs included.
+        signatures: exact error signatures of everything that was sent, quoted mail included, but for the ordinary lines
+            of a log.
     """
 
     title: str
@@ -48,10 +51,10 @@ class QueryViews:
 def read_question(question: Question) -> QueryViews:
     """The views of `question`. Never empty: where cleaning would leave nothing, the text stays as it came."""
     title = " ".join(question.title.split())
-    body = symptom_text(question.text) or question.text.strip()
+    body = symptom_text(question.text)
     full = f"{title.rstrip('.')}. {body}" if title and body else title or body
-    raw = f"{question.title}\n{question.text}"
-    signatures = frozenset(signature_key(signature) for signature in extract_signatures(raw))
+    told = "\n".join(without_ordinary_lines(question.text.splitlines())) or question.text
+    signatures = frozenset(signature_key(signature) for signature in extract_signatures(f"{question.title}\n{told}"))
     return QueryViews(title or _first_sentence(body), body or title, full, f"{title}\n{title}\n{body}", signatures)
 
 
@@ -91,23 +94,35 @@ def shorten_text(text: str, most: int) -> ShortenedText:
 
 
 def symptom_text(text: str) -> str:
-    """`text` without greetings, closings, quoted mail and the signature below `-- `, and with a line that a log repeats
-    once: told hundreds of times, it says no more and drowns what the asker wrote above it.
+    """What of `text` tells the symptom.
 
-    Lines repeat each other whose words are the same, whatever times and numbers stand between them.
+    Greetings, closings, quoted mail, the signature below `-- `, the ordinary lines of a log and the places of a stack
+    trace are left out, and of lines whose words repeat, whatever times and numbers stand between them, the first is
+    kept: told hundreds of times, it says no more and drowns what was written above it. Where nothing would be left, it
+    is `text` without its outer white space.
     """
-    kept: list[str] = []
-    told: set[tuple[str, ...]] = set()
-    for line in text.splitlines():
+    kept = "\n".join(_once(without_ordinary_lines(_meant(text.splitlines()))))
+    return re.sub(r"\n{3,}", "\n\n", kept).strip() or text.strip()
+
+
+def _meant(lines: Iterable[str]) -> Iterator[str]:
+    """Those that were written for this question."""
+    for line in lines:
         if _SIGNATURE_MARK.match(line):
-            break
+            return
+        if not (_QUOTED.match(line) or _GREETING.match(line) or _CLOSING.match(line)):
+            yield line.rstrip()
+
+
+def _once(lines: Iterable[str]) -> Iterator[str]:
+    """Those that do not repeat the words of an earlier one."""
+    told: set[tuple[str, ...]] = set()
+    for line in lines:
         words = tuple(_WORD.findall(line))
-        if words in told or _QUOTED.match(line) or _GREETING.match(line) or _CLOSING.match(line):
-            continue
+        if words not in told:
+            yield line
         if len(words) >= _FEWEST_REPEATED:
             told.add(words)
-        kept.append(line.rstrip())
-    return re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip()
 
 
 def _first_sentence(text: str) -> str:

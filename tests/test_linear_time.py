@@ -13,6 +13,22 @@ _UNITS = (
     *("A.", "a.", "http://a.", "a-", "a@", "Aa", "A_", "0x", "1.", "error ", "http ", "/a"),
     *("\n", " ", "\t", " \n", "x\n\n", "[", "![", "](", "[a](", "[](", "`", "**a", "# ", "|", "> ", '"'),
 )
+_LINES = (
+    "at a",
+    "at a.b(",
+    "at a.b()",
+    '{"',
+    '{"time"',
+    "09:12:07 ",
+    "a | ",
+    "#1 a",
+    "main.f",
+    "< a",
+    'File "',
+    "from a.rb",
+)
+"""How lines of a log and places of a stack trace begin; each of the units is repeated after it."""
+
 _READ = """
 import json, sys
 from indexer.chunking import strip_markup
@@ -20,11 +36,15 @@ from indexer.signatures import extract_signatures
 from service.findings import find_details
 from service.queries import symptom_text
 
-for unit in json.load(sys.stdin):
+units, lines = json.load(sys.stdin)
+for unit in units:
     text = (unit * 60_000)[:60_000]
     for read in (extract_signatures, find_details, strip_markup, symptom_text):
         print(json.dumps([read.__name__, unit]), flush=True)
         read(text)
+    for line in lines:
+        print(json.dumps(["symptom_text", line, unit]), flush=True)
+        symptom_text((line + unit * 20_000)[:20_000].replace("\\n", " "))
 """
 _LIMIT_S = 150
 """Where time grows with the square, one of these texts takes minutes, and else all of them together some seconds."""
@@ -35,7 +55,13 @@ def test_a_text_of_one_thing_over_and_over() -> None:
     root = Path(__file__).parents[1]
     try:
         subprocess.run(
-            command, input=json.dumps(_UNITS), text=True, check=True, timeout=_LIMIT_S, cwd=root, capture_output=True
+            command,
+            input=json.dumps([_UNITS, _LINES]),
+            text=True,
+            check=True,
+            timeout=_LIMIT_S,
+            cwd=root,
+            capture_output=True,
         )
     except subprocess.TimeoutExpired as error:
         begun = (error.stdout or b"").decode().splitlines()

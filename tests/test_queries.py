@@ -12,12 +12,26 @@ def test_a_line_that_a_log_repeats_counts_once() -> None:
     line = "2026-11-30T09:{:02}:07Z worker-{} WARN could not fetch the signing key, retrying in {} ms"
     log = "\n".join(line.format(n % 60, n, 50 * n) for n in range(200))
     views = read_question(Question(f"Orders answer 401 since noon.\n{log}\nFATAL: ORA-12154"))
-    assert views.body == f"Orders answer 401 since noon.\n{line.format(0, 0, 0)}\nFATAL: ORA-12154"
+    assert views.body == f"Orders answer 401 since noon.\n{line.format(0, 0, 0)[21:]}\nFATAL: ORA-12154"
 
 
 def test_short_lines_that_differ_by_a_number_all_count() -> None:
     text = "It answers with error 401\nIt answers with error 403\n\n- error 401\n- error 403"
     assert symptom_text(text) == text
+
+
+def test_a_log_without_a_failure_changes_nothing_of_what_was_asked() -> None:
+    asked = "Orders answer 401 since noon."
+    log = "\n".join(f"2026-11-30T09:{n:02}:07Z INFO [main] c.e.JobRunner - finished job_{n}" for n in range(30))
+    views, alone = read_question(Question(f"{log}\n{asked}", "401")), read_question(Question(asked, "401"))
+    assert views == alone
+
+
+def test_a_log_alone_is_read_as_it_is() -> None:
+    log = "\n".join(f"09:{n:02}:07 DEBUG JobRunner finished job_{n}" for n in range(3))
+    views = read_question(Question(log))
+    assert views.body == log
+    assert "error code: job_2" in views.signatures
 
 
 def test_lines_of_a_log_keep_their_signatures_though_their_words_repeat() -> None:
