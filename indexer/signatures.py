@@ -6,6 +6,7 @@ does not match `ORA-12514` and status 401 does not match 403.
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -73,12 +74,12 @@ _CAMEL_STATE = re.compile(
     r"\b((?:[A-Z][a-z]+){1,4}(?:BackOff|Killed|Expired|Denied|Evicted)|OOMKilled|[A-Z]{2,}Killed)\b"
 )
 _IDENTIFIER = re.compile(r"(?<![\w./-])([a-z][a-z0-9]*(?:_[a-z0-9]+)+|[A-Z][a-z]+(?:-[A-Z][a-z]+){1,4})(?![\w/-])")
-_ERRNO_WORDS = frozenset(
-    {
-        *("EITHER", "EMAIL", "EMAILS", "EMPTY", "ENABLE", "ENABLED", "ENGLISH", "ENTER", "ENTRY", "ERROR", "ERRORS"),
-        *("EVENT", "EVENTS", "EVERY", "EXACTLY", "EXAMPLE", "EXCEPT", "EXISTS", "EXPORT"),
-    }
-)
+_SYSTEM_ERRORS = frozenset(errno.errorcode.values()) | {
+    *("EBADENGINE", "EBADPLATFORM", "EINTEGRITY", "EJSONPARSE", "ELIFECYCLE", "ENOVERSIONS", "EPUBLISHCONFLICT"),
+    *("ERESOLVE", "ETARGET", "EUSAGE", "EWOULDBLOCK"),
+}
+"""Error numbers of the operating system by name, and npm's. Other words in capitals that begin with E are shouted."""
+
 _LOG_LINE = re.compile(
     r"(?i)\b(?:error|fatal|exception|failed|failure|denied|refused|cannot|could not|unable|invalid|timed? ?out|expired|"
     r"rejected|unreachable|not found|too many|exceeded|(?:connection|stream) (?:was )?reset|reset by|"
@@ -141,7 +142,7 @@ def _signatures(text: str) -> Iterator[Signature]:
     for match in _CODE.finditer(text):
         if number := match.group(1):
             yield Signature(SignatureKind.CODE, f"error {number}")
-        elif match.group() not in _ERRNO_WORDS:
+        elif match.group() in _SYSTEM_ERRORS or not match.group().isalpha():
             yield Signature(SignatureKind.CODE, match.group().casefold())
     for match in _HEXADECIMAL.finditer(text):
         yield Signature(SignatureKind.CODE, (match.group(1) or match.group(2)).casefold())

@@ -9,20 +9,9 @@ from dataclasses import dataclass
 from indexer.signatures import extract_signatures, signature_key
 from service.answers import Question
 from service.logs import without_ordinary_lines
+from service.mail import without_notices, written_lines
 
-_QUOTED = re.compile(
-    r"^\s*(?:>|On .{5,80} wrote:\s*$|-{2,}\s*Original Message|From:\s|Sent:\s|To:\s|Cc:\s)", re.IGNORECASE
-)
-_GREETING = re.compile(
-    r"^\s*(?:hi|hello|hey|dear|good (?:morning|afternoon|evening)|greetings)\b[^.!?\n]{0,40}[,.!:]*\s*$", re.IGNORECASE
-)
-_CLOSING = re.compile(
-    r"^\s*(?:thanks|thank you|thx|many thanks|kind regards|best regards|regards|best|cheers|sincerely|br)\b"
-    r"[^\n]{0,40}$",
-    re.IGNORECASE,
-)
 _CUT = "\n\n"
-_SIGNATURE_MARK = re.compile(r"^--\s*$")
 _WORD = re.compile(r"(?<!\w)[^\W\d_]+(?!\w)")
 _FEWEST_REPEATED = 6
 """Words of a line that can repeat another. Short ones differ by a number that says it all: "error 401", "error 403"."""
@@ -38,7 +27,7 @@ class QueryViews:
         full: title and body, as one text to embed.
         words: what the word searches read: the title twice, for it was chosen to say what matters, and the body.
         signatures: exact error signatures of everything that was sent, quoted mail included, but for the ordinary lines
-            of a log.
+            of a log and the notices of mail servers.
     """
 
     title: str
@@ -53,7 +42,7 @@ def read_question(question: Question) -> QueryViews:
     title = " ".join(question.title.split())
     body = symptom_text(question.text)
     full = f"{title.rstrip('.')}. {body}" if title and body else title or body
-    told = "\n".join(without_ordinary_lines(question.text.splitlines())) or question.text
+    told = "\n".join(without_ordinary_lines(without_notices(question.text.splitlines()))) or question.text
     signatures = frozenset(signature_key(signature) for signature in extract_signatures(f"{question.title}\n{told}"))
     return QueryViews(title or _first_sentence(body), body or title, full, f"{title}\n{title}\n{body}", signatures)
 
@@ -96,22 +85,13 @@ def shorten_text(text: str, most: int) -> ShortenedText:
 def symptom_text(text: str) -> str:
     """What of `text` tells the symptom.
 
-    Greetings, closings, quoted mail, the signature below `-- `, the ordinary lines of a log and the places of a stack
-    trace are left out, and of lines whose words repeat, whatever times and numbers stand between them, the first is
-    kept: told hundreds of times, it says no more and drowns what was written above it. Where nothing would be left, it
-    is `text` without its outer white space.
+    What surrounds it in a mail (`service.mail`), the ordinary lines of a log and the places of a stack trace
+    (`service.logs`) are left out, and of lines whose words repeat, whatever times and numbers stand between them, the
+    first is kept: told hundreds of times, it says no more and drowns what was written above it. Where nothing would be
+    left, it is `text` without its outer white space.
     """
-    kept = "\n".join(_once(without_ordinary_lines(_meant(text.splitlines()))))
+    kept = "\n".join(_once(without_ordinary_lines(written_lines(text.splitlines()))))
     return re.sub(r"\n{3,}", "\n\n", kept).strip() or text.strip()
-
-
-def _meant(lines: Iterable[str]) -> Iterator[str]:
-    """Those that were written for this question."""
-    for line in lines:
-        if _SIGNATURE_MARK.match(line):
-            return
-        if not (_QUOTED.match(line) or _GREETING.match(line) or _CLOSING.match(line)):
-            yield line.rstrip()
 
 
 def _once(lines: Iterable[str]) -> Iterator[str]:

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from service.connectors.contract import EventKind, Rejected, RejectedReason
 from service.connectors.email import Email
-from service.connectors.mail_text import header, new_text, parse_mail, strip_quotes
+from service.connectors.mail_text import header, new_text, parse_mail
+from service.mail import strip_quotes
 from tests.connectors.world import VENDORS, signed
 
 CONFIG = VENDORS["email"].config

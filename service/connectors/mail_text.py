@@ -13,6 +13,7 @@ from email.policy import compat32
 
 from service.connectors.plain_text import html_to_text
 from service.connectors.reading import clean_text, malformed
+from service.mail import strip_quotes
 
 _MAX_PARTS = 200
 _MAX_HEADER_CHARS = 2_000
@@ -24,22 +25,6 @@ _UNREADABLE = (MessageError, ValueError, LookupError, RecursionError, AttributeE
 
 _NOT_FOR_MAIL = frozenset({"idna", "punycode"})
 """Codecs of host names, which take a time that is quadratic in the length."""
-
-_ATTRIBUTION = re.compile(
-    r"""^\s*(?:
-        on\s.{4,200}\swrote:                       # On Tue, 14 Nov 2023 at 10:00, the requester wrote:
-      | (?:am|le|el|il|op|em)\s.{4,200}(?:schrieb|a\sécrit|escribió|ha\sscritto|schreef|escreveu)\b.{0,80}:
-      | -{2,}\s*(?:original\smessage|forwarded\smessage|ursprüngliche\snachricht|message\sd['’]origine)\s*-{2,}
-      | _{20,}                                     # the rule that Outlook draws above the quoted headers
-    )\s*$""",
-    re.IGNORECASE | re.VERBOSE,
-)
-_QUOTED_HEADER = re.compile(r"^\s*\*?(?:from|von|de|da|van)\s?:\*?\s+\S.*$", re.IGNORECASE)
-_NEXT_HEADER = re.compile(
-    r"^\s*\*?(?:sent|date|gesendet|datum|envoyé|enviado|fecha|inviato|data|verzonden)\s?:", re.IGNORECASE
-)
-_SIGNATURE = re.compile(r"^--\s?$")
-_MOBILE = re.compile(r"^(?:sent from my|get outlook for|von meinem .{1,40} gesendet|envoyé de mon)\b", re.IGNORECASE)
 
 
 def parse_mail(body: bytes) -> Message:
@@ -86,23 +71,6 @@ def new_text(message: Message) -> str:
         whole = clean_text(plain)
         return strip_quotes(whole) or whole
     return strip_quotes(html_to_text(markup, drop_quotes=True)) or html_to_text(markup)
-
-
-def strip_quotes(text: str) -> str:
-    """`text` up to the quotation or signature, without quoted lines."""
-    kept: list[str] = []
-    lines = text.split("\n")
-    for position, line in enumerate(lines):
-        following = lines[position + 1] if position + 1 < len(lines) else ""
-        if _SIGNATURE.match(line) or _MOBILE.match(line) or _ATTRIBUTION.match(line):
-            break
-        if following and _ATTRIBUTION.match(f"{line} {following}") and not line.startswith(">"):
-            break
-        if _QUOTED_HEADER.match(line) and _NEXT_HEADER.match(following):
-            break
-        if not line.startswith(">"):
-            kept.append(line)
-    return clean_text(re.sub(r"\n{3,}", "\n\n", "\n".join(kept)))
 
 
 def _bodies(message: Message) -> tuple[str, str]:
