@@ -32,6 +32,19 @@ _CLOSING = re.compile(
     r"[^\n]{0,40}$",
     re.IGNORECASE,
 )
+_FORM = re.compile(
+    r"""(?ix)[\s>#*_-]{0,10}(?:
+        (?:describe\s(?:the|your)\s(?:issue|problem|bug|request)|(?:issue\s|problem\s|bug\s)?description|summary
+          |steps(?:\sto\sreproduce)?|(?:expected|actual|current|observed)\s(?:behaviou?r|results?|outcome)
+          |environment|additional\s(?:context|information|details|comments)|screenshots?)[\s*_:]{0,10}$
+      | (?:severity|priority|urgency|(?:account|customer|contract|ticket|case|reference)\s?(?:id|number|no\.?)?
+          |(?:preferred\s)?contact(?:\smethod)?|(?:full\s|your\s)?name|company|organi[sz]ation|department|attachments?
+          |language|time\s?zone)[*_]{0,3}\s?:.{0,80}$
+      | [^\s:][^:]{0,60}:[\s*_]{0,10}(?:none|n/?a|not\sapplicable|_?no\sresponse_?)[\s.*_]{0,5}$
+    )"""
+)
+"""What a form asks for, without an answer, and answers that tell who asks, not what is wrong."""
+
 _NOTICE = re.compile(
     r"""(?ix)
       \b(confidential) | \b(privileged)\b | \bintended\s(?:solely|only|recipient) | \baddressees?\b
@@ -88,8 +101,11 @@ def written_lines(lines: Sequence[str]) -> list[str]:
     older = older_mail(lines)
     if sum(len(line.split()) for line in lines[:older]) >= _FEWEST_WRITTEN:
         lines = lines[:older]
-    lines = lines[: signature(lines)]
-    kept = [line.rstrip() for line in lines if not _is_formal(line)]
+    kept = [
+        line.rstrip()
+        for at, line in enumerate(lines[: signature(lines)])
+        if not (_is_formal(line) or (at >= older and _HEADER.match(line)))
+    ]
     return _without_address(without_notices(kept))
 
 
@@ -99,7 +115,7 @@ def without_notices(lines: Sequence[str]) -> list[str]:
 
 
 def _is_formal(line: str) -> bool:
-    patterns = (_GREETING, _CLOSING, _ATTRIBUTION, _HEADER)
+    patterns = (_GREETING, _CLOSING, _ATTRIBUTION, _FORM)
     return line.lstrip().startswith(">") or any(pattern.match(line) for pattern in patterns)
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from indexer.signatures import extract_signatures, signature_key
 from service.answers import Question
+from service.html_text import html_text, is_html
 from service.logs import without_ordinary_lines
 from service.mail import without_notices, written_lines
 
@@ -40,9 +41,10 @@ class QueryViews:
 def read_question(question: Question) -> QueryViews:
     """The views of `question`. Never empty: where cleaning would leave nothing, the text stays as it came."""
     title = " ".join(question.title.split())
-    body = symptom_text(question.text)
+    text = (html_text(question.text) if is_html(question.text) else "") or question.text
+    body = symptom_text(text)
     full = f"{title.rstrip('.')}. {body}" if title and body else title or body
-    told = "\n".join(without_ordinary_lines(without_notices(question.text.splitlines()))) or question.text
+    told = "\n".join(without_ordinary_lines(without_notices(text.splitlines()))) or text
     signatures = frozenset(signature_key(signature) for signature in extract_signatures(f"{question.title}\n{told}"))
     return QueryViews(title or _first_sentence(body), body or title, full, f"{title}\n{title}\n{body}", signatures)
 

@@ -26,6 +26,12 @@ _LINES = (
     "< a",
     'File "',
     "from a.rb",
+    "on a wrote",
+    "phone 1",
+    "a@",
+    "name: ",
+    "received by",
+    "<p",
 )
 """How lines of a log and places of a stack trace begin; each of the units is repeated after it."""
 
