@@ -1,4 +1,5 @@
-"""An article cut into what may be cited: windows of whole sentences (lines, in code) that never leave their section.
+"""An article cut into what may be cited: windows of whole sentences (lines, in code) that never leave their section,
+nor reach over a comment.
 
 The cut is the same for every question, so it is made once and kept, in the form that choosing from it needs: which
 words each window holds, which chunks it touches, what its section is for.
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 
 from indexer.analysis import analyze
 from indexer.articles import Article
+from indexer.comments import hides_comment
 from indexer.sentences import split_lines, split_sentences
 from indexer.source import Span, sha256_of
 from service.answers import Citation, Snippet
@@ -148,11 +150,15 @@ class Excerpts:
 
 @dataclass(frozen=True, slots=True)
 class _Unit:
-    """One sentence, or one line of code: half-open character range, its chunk's number in the article."""
+    """One sentence, or one line of code: half-open character range, its chunk's number in the article.
+
+    `run` is alike for sentences of a section that no comment stands between.
+    """
 
     start: int
     end: int
     section: int
+    run: int
     chunk: int
     is_code: bool
 
@@ -170,6 +176,7 @@ def cut_excerpts(article: Article, chunks: Sequence[tuple[int, Span]]) -> Excerp
 
 def _cut_units(article: Article, chunks: Sequence[tuple[int, Span]]) -> Iterator[_Unit]:
     text = article.source.text
+    runs = _number_runs(article)
     for number, (section, span) in enumerate(chunks):
         first = article.source.offset_of_byte(span.start_byte)
         last = article.source.offset_of_byte(span.end_byte)
@@ -179,7 +186,19 @@ def _cut_units(article: Article, chunks: Sequence[tuple[int, Span]]) -> Iterator
                 is_code = block.kind in _CODE
                 for whole in (split_lines if is_code else split_sentences)(text, start, end):
                     for a, b in _cut_long(text, *whole):
-                        yield _Unit(a, b, section, number, is_code)
+                        yield _Unit(a, b, section, runs[block.start], number, is_code)
+
+
+def _number_runs(article: Article) -> dict[int, int]:
+    """For each block, by its start, how many sections and comments there are up to it."""
+    runs: dict[int, int] = {}
+    run, text = 0, article.source.text
+    for section in article.sections:
+        run += 1
+        for before, block in zip((None, *section.blocks), section.blocks, strict=False):
+            run += before is not None and hides_comment(text, before.end, block.start)
+            runs[block.start] = run
+    return runs
 
 
 def _cut_long(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
@@ -258,4 +277,4 @@ def _find_lasts(units: Sequence[_Unit]) -> Iterator[int]:
 
 
 def _fits(first: _Unit, last: _Unit) -> bool:
-    return first.section == last.section and last.end - first.start <= MAX_SNIPPET_CHARS
+    return first.run == last.run and last.end - first.start <= MAX_SNIPPET_CHARS

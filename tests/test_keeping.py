@@ -137,6 +137,8 @@ def test_strict_publishes_nothing_meanwhile(source: Path, index_dir: Path) -> No
         ("---\ntitle: [\n---\naudience: public\n", INTERNAL, False),
         ("---\ntitle: [\n---\n", PUBLIC, True),
         ("---\ntitle: [\n---\n", INTERNAL, False),
+        ("---\naudience: public\nDraft: true\ntitle: [\n---\n", PUBLIC, False),
+        ("---\ntitle: [\npublished: false\n---\n", PUBLIC, False),
         ("words \0", PUBLIC, False),
         ("words", PUBLIC, True),
     ],
