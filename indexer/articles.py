@@ -6,7 +6,6 @@ Positions come from markdown-it-py's token `map`; nothing is searched for in the
 from __future__ import annotations
 
 import os
-import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -199,7 +198,8 @@ def plain_text(inline: str) -> str:
 def slugify(heading: str) -> str:
     """GitHub's fragment for a heading: lower case, punctuation dropped, spaces to hyphens."""
     text = unicodedata.normalize("NFC", heading).strip().lower()
-    return re.sub(r"[^\w\- ]", "", text).replace(" ", "-")
+    kept = (c for c in text if c.isalnum() or c in "-_ " or unicodedata.category(c)[0] == "M")
+    return "".join(kept).replace(" ", "-")
 
 
 def _decode(path: str, data: bytes) -> SourceText:

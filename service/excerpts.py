@@ -7,7 +7,6 @@ words each window holds, which chunks it touches, what its section is for.
 
 from __future__ import annotations
 
-import re
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -17,7 +16,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.analysis import analyze
+from indexer.analysis import WORD, analyze, pair_of
 from indexer.articles import Article
 from indexer.comments import hides_comment
 from indexer.sentences import split_lines, split_sentences
@@ -42,7 +41,6 @@ _ROLE = {
     SectionRole.SIGHT: -1.0,
     SectionRole.REFERENCE: -3.0,
 }
-_WORD = re.compile(r"([^\W_]+(?:['’][^\W_]+)*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +48,7 @@ class Words:
     """Every word of an article that may be cited and is no function word, in reading order.
 
     Attributes:
-        starts, ends: half-open character ranges.
+        starts, ends: half-open character ranges; those of pairs of characters, in scripts without spaces, overlap.
         terms: number of the word's term.
         numbers: of all terms, in order of appearance.
         by_term: places of all words, those of one term together; shape (words,).
@@ -128,10 +126,13 @@ class Excerpts:
             citation = self._citations[window] = self._cite(start, end, text, self.windows.sections[window])
         words = self.words
         inside = range(bisect_left(words.starts, start), bisect_left(words.starts, end))
-        highlights = tuple(
-            (words.starts[word] - start, words.ends[word] - start) for word in inside if words.terms[word] in marked
-        )
-        return Snippet(text, highlights, citation)
+        highlights: list[tuple[int, int]] = []
+        for first, last in (
+            (words.starts[w] - start, words.ends[w] - start) for w in inside if words.terms[w] in marked
+        ):
+            overlaps = highlights and first < highlights[-1][1]
+            highlights.append((highlights.pop()[0] if overlaps else first, last))
+        return Snippet(text, tuple(highlights), citation)
 
     def _cite(self, start: int, end: int, text: str, section: int) -> Citation:
         span, where = self.article.source.span(start, end), self.article.sections[section]
@@ -218,12 +219,14 @@ def _find_words(text: str, units: Sequence[_Unit]) -> Words:
     """The words of all units; one that a cut goes through belongs to none."""
     begin = units[0].start if units else 0
     # What stands between words and the words themselves take turns, so offsets are sums of lengths.
-    pieces = _WORD.split(text[begin : units[-1].end]) if units else [""]
+    pieces = WORD.split(text[begin : units[-1].end]) if units else [""]
     stops = begin + np.cumsum(np.fromiter(map(len, pieces), np.int32, len(pieces)), dtype=np.int32)
-    starts, ends = stops[:-1:2], stops[1::2]
+    words = [pair_of(*three) for three in zip(pieces[1::2], pieces[2::2], [*pieces[3::2], ""], strict=False)]
+    starts = stops[:-1:2]
+    ends = starts + np.fromiter(map(len, words), np.int32, len(words))
     sentence = np.searchsorted(np.array([unit.start for unit in units], np.int32), starts, "right") - 1
     inside = ends <= np.array([unit.end for unit in units], np.int32)[sentence]
-    terms = list(map(_term_of, pieces[1::2]))
+    terms = list(map(_term_of, words))
     inside &= np.fromiter(map(bool, terms), np.bool_, len(terms))
     kept = [terms[word] for word in np.flatnonzero(inside).tolist()]
     numbers = {term: number for number, term in enumerate(dict.fromkeys(kept))}

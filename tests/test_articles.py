@@ -223,7 +223,13 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.parametrize(
     ("heading", "anchor"),
-    [("Part one", "part-one"), ("What's `new`?", "whats-new"), ("Ünï_x - y", "ünï_x---y"), ("401 / 403", "401--403")],
+    [
+        ("Part one", "part-one"),
+        ("What's `new`?", "whats-new"),
+        ("Ünï_x - y", "ünï_x---y"),
+        ("401 / 403", "401--403"),
+        ("पासवर्ड 密码", "पासवर्ड-密码"),
+    ],
 )
 def test_slugify(heading: str, anchor: str) -> None:
     assert slugify(heading) == anchor
