@@ -6,11 +6,11 @@ Positions come from markdown-it-py's token `map`; nothing is searched for in the
 from __future__ import annotations
 
 import os
+import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
 from markdown_it import MarkdownIt
@@ -34,7 +34,7 @@ class Block:
     """One leaf of the document: a paragraph, list item, table, fence or heading.
 
     `kind` is the markdown-it token type without `_open`: `paragraph`, `fence`, `code_block`, `table`, `heading`.
-    `start` and `end` are character offsets into the source. No comment is inside; one around words parts them in two.
+    `start` and `end` are character offsets into the source. Comments and images written out as `data:` are in none.
     """
 
     kind: str
@@ -257,16 +257,24 @@ _LEAVES = frozenset({"paragraph_open", "fence", "code_block", "table_open"})
 
 
 def _blocks(source: SourceText, kind: str, begin: int, end: int) -> Iterator[Block]:
-    """One leaf, in the parts that comments leave of it."""
-    start, stop = source.line_start(begin + 1), source.line_start(end + 1)
-    hidden = [] if kind in {"fence", "code_block"} else list(find_inline_comments(source.text, start, stop))
-    for number, (a, b) in enumerate(pairwise([start, *(place for pair in hidden for place in pair), stop])):
-        text = source.text[a:b]
-        if number % 2 or (hidden and not any(map(str.isalnum, text))):
-            continue
-        first = a if a == start else b - len(text.lstrip())
-        if text.strip():  # U+2028 alone is a paragraph to CommonMark, and no text to anybody else
-            yield Block(kind, first, a + len(text.rstrip()))
+    """One leaf, in the parts that comments and pictures written out in it leave."""
+    text, start, stop = source.text, source.line_start(begin + 1), source.line_start(end + 1)
+    hidden: list[tuple[int, int]] = []
+    if kind not in {"fence", "code_block"}:
+        pictures = (match.span() for match in _PICTURE.finditer(text, start, stop))
+        hidden = sorted([*find_inline_comments(text, start, stop), *pictures])
+    begin = start
+    for first, last in [*hidden, (stop, stop)]:
+        part = text[begin:first]
+        # U+2028 alone is a paragraph to CommonMark, and no text to anybody else; nor is the mark of an emptied item.
+        if part.strip() and (not hidden or any(map(str.isalnum, part))):
+            lead = 0 if begin == start else len(part) - len(part.lstrip())
+            yield Block(kind, begin + lead, begin + len(part.rstrip()))
+        begin = max(begin, last)
+
+
+_PICTURE = re.compile(r"!\[[^\[\]]{0,1000}\]\(data:[^)\s\[]*\)")
+"""An image whose bytes stand in the text, thousands of letters that say nothing."""
 
 
 def unique_anchor(slug: str, seen: dict[str, int]) -> str:

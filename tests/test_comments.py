@@ -101,6 +101,9 @@ def test_lines_of_a_public_article_keep_their_numbers() -> None:
         ("- <!-- a -->\n- x\n", ["- x"]),
         ("<!-- a\nb --> x\n", ["x"]),
         ("x\n--> y\n", ["x\n--> y"]),
+        (f"Look: ![a dialog](data:image/png;base64,{'aGVs' * 9000}) and press.\n", ["Look:", "and press."]),
+        ("<!-- ![a](data:image/png;base64,aGVs) --> x ![b](b.png)\n", ["x ![b](b.png)"]),
+        ("![](data:image/png;base64,aGVs)\n\nx\n", ["x"]),
     ],
 )
 def test_what_comments_leave(text: str, blocks: list[str]) -> None:
@@ -118,7 +121,7 @@ def test_comments_are_in_order_and_in_no_block(text: str) -> None:
             assert not any(start < block.end and block.start < end for start, end in found)
 
 
-@pytest.mark.parametrize("unit", ["<!--", "<!-- -->", "<!--\n", "`<!--", "<!-- \n\n", "> <!--\n"])
+@pytest.mark.parametrize("unit", ["<!--", "<!-- -->", "<!--\n", "`<!--", "<!-- \n\n", "> <!--\n", "![](data:"])
 def test_time_grows_with_the_length_alone(unit: str) -> None:
     started = time.process_time()
     parse_article("a.md", f"x {unit * (120_000 // len(unit))}\n\nword\n".encode()[:120_000])
