@@ -24,8 +24,7 @@ _PROSE = frozenset({"paragraph_open", "heading_open", "table_open"})
 
 def comment_plugin(parser: MarkdownIt) -> None:
     """Has `parser` make hidden tokens of the type `comment`, blocks and inline, that render to nothing."""
-    around = {"alt": ["paragraph", "reference", "blockquote"]}
-    parser.block.ruler.before("html_block", "comment", _block_rule, around)
+    parser.block.ruler.before("html_block", "comment", _block_rule, {"alt": ["paragraph", "reference", "blockquote"]})
     parser.inline.ruler.before("autolink", "comment", _inline_rule)
 
 
