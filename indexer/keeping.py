@@ -73,7 +73,8 @@ def still_public(data: bytes, default_audience: Audience) -> bool:
     text = data.decode("utf-8-sig", "replace")
     first, *lines = re.split(r"\r\n|\r|\n", text)
     is_front = first.rstrip() == "---"
-    front = list(takewhile(lambda line: not line.startswith("---"), lines)) if is_front else []
+    # Without front matter it is malformed for what stands in its place, TOML say, so all of the file is looked at.
+    front = list(takewhile(lambda line: not line.startswith("---"), lines)) if is_front else [first, *lines]
     if any(_MAYBE_DRAFT.match(line) for line in front):
         return False
     told = [line for line in front if "audience" in line.casefold()]
