@@ -38,13 +38,22 @@ _LETTER = rf"[^\W_{_SPACELESS}]"
 _RUN = re.compile(rf"[{_SPACELESS}]+")
 
 WORD = re.compile(rf"([{_SPACELESS}]|{_LETTER}(?:{_LETTER}|[{_MARKS}])*(?:['’](?:{_LETTER}|[{_MARKS}])+)*)")
-"""A word in a text; a single character of a script without spaces, whose term `pair_of` makes with the next one."""
+"""A word in a text; of a script without spaces, a single character."""
 
 
-def pair_of(character: str, gap: str, following: str) -> str:
-    """`character` with the one that follows after `gap`, if both are of scripts without spaces and `gap` is empty."""
-    is_pair = not gap and _RUN.match(character) and _RUN.match(following)
-    return character + following if is_pair else character
+def split_words(text: str) -> tuple[list[str], list[str]]:
+    """`text` in pieces, where what stands between words and the words take turns; and what to analyse for each word:
+    itself, or of a script without spaces the character with the next one.
+    """
+    pieces = WORD.split(text)
+    words = pieces[1::2]
+    if not text.isascii() and _RUN.search(text):
+        nexts = zip(pieces[2::2], [*words[1:], ""], strict=False)
+        words = [
+            word + after if not gap and _RUN.match(word) and _RUN.match(after) else word
+            for word, (gap, after) in zip(words, nexts, strict=True)
+        ]
+    return pieces, words
 
 
 def analyze(text: str) -> list[str]:

@@ -16,7 +16,7 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.analysis import WORD, analyze, pair_of
+from indexer.analysis import analyze, split_words
 from indexer.articles import Article
 from indexer.comments import hides_comment
 from indexer.sentences import split_lines, split_sentences
@@ -219,9 +219,8 @@ def _find_words(text: str, units: Sequence[_Unit]) -> Words:
     """The words of all units; one that a cut goes through belongs to none."""
     begin = units[0].start if units else 0
     # What stands between words and the words themselves take turns, so offsets are sums of lengths.
-    pieces = WORD.split(text[begin : units[-1].end]) if units else [""]
+    pieces, words = split_words(text[begin : units[-1].end] if units else "")
     stops = begin + np.cumsum(np.fromiter(map(len, pieces), np.int32, len(pieces)), dtype=np.int32)
-    words = [pair_of(*three) for three in zip(pieces[1::2], pieces[2::2], [*pieces[3::2], ""], strict=False)]
     starts = stops[:-1:2]
     ends = starts + np.fromiter(map(len, words), np.int32, len(words))
     sentence = np.searchsorted(np.array([unit.start for unit in units], np.int32), starts, "right") - 1

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.analysis import WORD, analyze, pair_of, surface_words
+from indexer.analysis import analyze, split_words, surface_words
 
 
 def test_analyze() -> None:
@@ -37,8 +37,8 @@ _PARTS = ("ab", "1", "Don’t", "Schlu\u0308ssel", "é", "中", "文字", "パ�
 
 @given(st.lists(st.sampled_from(_PARTS), max_size=12).map("".join))
 def test_words_found_in_a_text_are_those_of_its_analysis(text: str) -> None:
-    pieces = WORD.split(text)
-    words = [pair_of(*three) for three in zip(pieces[1::2], pieces[2::2], [*pieces[3::2], ""], strict=False)]
+    pieces, words = split_words(text)
+    assert ("".join(pieces), len(words)) == (text, len(pieces) // 2)
     found = [term for word in words for term in analyze(word)[:1]]
     assert set(analyze(text)) <= set(found)
 
