@@ -120,6 +120,8 @@ def print_ablation(dataset: Dataset, rows: Sequence[Row], console: Console) -> N
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
+    from service.terminal import print_table
+
     title = f"{dataset.name}{f', split {dataset.split}' if dataset.split else ''}: what each signal is worth"
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("ranking", min_width=30, no_wrap=True)
@@ -129,4 +131,4 @@ def print_ablation(dataset: Dataset, rows: Sequence[Row], console: Console) -> N
         found = row.delta.interval if row.delta else None
         cells = (f"{found.value:+.3f}", f"{found.low:+.3f}–{found.high:+.3f}") if found else ("", "")
         table.add_row(row.name, f"{row.value.value:.3f}", f"{row.first:.3f}", *cells)
-    console.print(table)
+    print_table(console, table)

@@ -91,6 +91,8 @@ def print_decision_ablation(rows: Sequence[DecisionRow], console: Console) -> No
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
+    from service.terminal import print_table
+
     title = "What each feature of the decision is worth"
     table = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("decision", min_width=20, no_wrap=True)
@@ -100,7 +102,7 @@ def print_decision_ablation(rows: Sequence[DecisionRow], console: Console) -> No
         delta = f"{row.auroc_delta.interval.value:+.3f}" if row.auroc_delta else ""
         shares = (row.left_out, row.coverage, row.precision, row.false_suggestions)
         table.add_row(row.name, _value(row.auroc), delta, *map(_value, shares))
-    console.print(table)
+    print_table(console, table)
 
 
 def _model(fitted_on: Sequence[Example] | None, trust: float, budget: float) -> DecisionModel:

@@ -101,6 +101,8 @@ def print_comparison(comparison: Comparison, names: tuple[str, str], console: Co
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
+    from service.terminal import print_table
+
     console.print(f"\nA = {names[0]}\nB = {names[1]}", highlight=False)
     table = Table(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("measure", min_width=18)
@@ -117,7 +119,7 @@ def print_comparison(comparison: Comparison, names: tuple[str, str], console: Co
             f"[{interval.low:+.3f}, {interval.high:+.3f}]",
             f"{row.wins}/{row.losses}/{row.tickets - row.wins - row.losses}",
         )
-    console.print(table)
+    print_table(console, table)
     console.print("* the interval of the paired difference does not hold 0", style="dim", highlight=False)
 
 

@@ -112,6 +112,8 @@ def check_writable(file: Path) -> None:
 
 def print_run(run: Run, summary: Summary, console: Console) -> None:
     """The summary as tables: retrieval, decision, leave-article-out where asked for, citations and speed."""
+    from service.terminal import print_table
+
     dataset = run.dataset
     split = f", split {dataset.split}" if dataset.split else ""
     tickets = f"{summary.answerable} answerable and {summary.unanswerable} unanswerable tickets"
@@ -131,8 +133,8 @@ def print_run(run: Run, summary: Summary, console: Console) -> None:
         table = figures_table(f"Ranking, over {summary.answerable} answerable tickets")
         for name, interval in summary.retrieval.items():
             table.add_row(name, MEANINGS[name], *_cells(interval))
-        console.print(table)
-    console.print(_decision_table(summary.decision))
+        print_table(console, table)
+    print_table(console, _decision_table(summary.decision))
     if summary.left_out:
         left = summary.left_out
         table = figures_table(f"Leave-article-out, over the same {left.tickets} tickets")
@@ -140,8 +142,8 @@ def print_run(run: Run, summary: Summary, console: Console) -> None:
         table.add_row("confidence drops", "once the article is gone", *_cells(left.dropped))
         table.add_row("coverage", "suggested, article there", *_cells(left.coverage))
         table.add_row("false suggestions", "suggested, article gone", *_cells(left.false_suggestions))
-        console.print(table)
-    console.print(_trust_table(summary))
+        print_table(console, table)
+    print_table(console, _trust_table(summary))
     for reason in summary.citation_failures[:5]:
         console.print(f"citation fails: {reason}", style="red", highlight=False, markup=False, soft_wrap=True)
 

@@ -11,33 +11,30 @@ import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from itertools import takewhile
 from pathlib import Path, PurePosixPath
-from typing import Any
 
-import yaml
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 from mdit_py_plugins.front_matter import front_matter_plugin
-from pydantic import ValidationError
-from pydantic_core import PydanticSerializationError
 
+from indexer.comments import comment_plugin, find_inline_comments
 from indexer.errors import ArticleError, InputError, NoText
+from indexer.front_matter import read_front_matter
 from indexer.metadata import Audience, LooseFrontMatter
 from indexer.source import SourceText, Span
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
 """A larger file is an export or a log, not an article."""
 
-ARTICLE_SUFFIXES = frozenset({".md", ".markdown"})
+ARTICLE_SUFFIXES = frozenset({".md", ".markdown", ".mdx"})
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
     """One leaf of the document: a paragraph, list item, table, fence or heading.
 
-    `kind` is the markdown-it token type without `_open`: `paragraph`, `fence`, `code_block`, `table`, `heading`,
-    `html_block`. `start` and `end` are character offsets into the source.
+    `kind` is the markdown-it token type without `_open`: `paragraph`, `fence`, `code_block`, `table`, `heading`.
+    `start` and `end` are character offsets into the source. Comments and images written out as `data:` are in none.
     """
 
     kind: str
@@ -94,8 +91,11 @@ class Article:
 
 @cache
 def markdown_parser() -> MarkdownIt:
-    """The one Markdown dialect of the project: CommonMark with tables and front matter, raw HTML never passed on."""
-    return MarkdownIt("commonmark", {"html": False}).enable(["table"]).use(front_matter_plugin)
+    """The one Markdown dialect of the project: CommonMark with tables and front matter, raw HTML never passed on.
+
+    Comments become hidden tokens of the type `comment`.
+    """
+    return MarkdownIt("commonmark", {"html": False}).enable(["table"]).use(front_matter_plugin).use(comment_plugin)
 
 
 def find_articles(root: Path) -> list[Path]:
@@ -161,7 +161,7 @@ def parse_article(path: str, data: bytes, default_audience: Audience = Audience.
     """Parse one file's bytes. Pure: `path` is only a name. Raises ArticleError as `read_article`, NoText among them."""
     source = _decode(path, data)
     tokens = markdown_parser().parse(source.text.removeprefix("\ufeff"))
-    meta = _front_matter(path, tokens, source.text.removeprefix("\ufeff"))
+    meta = read_front_matter(path, tokens, source.text.removeprefix("\ufeff"))
     headings = [tokens[i + 1].content for i, token in enumerate(tokens) if token.type == "heading_open"]
     title = meta.title or (plain_text(headings[0]) if headings else "") or _title_from(path)
     sections = tuple(_sections(source, tokens, title))
@@ -198,7 +198,8 @@ def plain_text(inline: str) -> str:
 def slugify(heading: str) -> str:
     """GitHub's fragment for a heading: lower case, punctuation dropped, spaces to hyphens."""
     text = unicodedata.normalize("NFC", heading).strip().lower()
-    return re.sub(r"[^\w\- ]", "", text).replace(" ", "-")
+    kept = (c for c in text if c.isalnum() or c in "-_ " or unicodedata.category(c)[0] == "M")
+    return "".join(kept).replace(" ", "-")
 
 
 def _decode(path: str, data: bytes) -> SourceText:
@@ -210,69 +211,6 @@ def _decode(path: str, data: bytes) -> SourceText:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise ArticleError(path, line, f"is not UTF-8 (byte 0x{data[error.start]:02x}); save it as UTF-8") from error
-
-
-def _front_matter(path: str, tokens: list[Token], text: str) -> LooseFrontMatter:
-    if not tokens or tokens[0].type != "front_matter":
-        if _UNCLOSED.match(text) and _names_field(text):
-            raise ArticleError(path, 1, "front matter begins at line 1 and is never closed; add a line `---` after it")
-        return LooseFrontMatter()
-    return LooseFrontMatter.model_validate({}) if not tokens[0].content.strip() else _validate(path, tokens[0].content)
-
-
-_UNCLOSED = re.compile(r"---[ \t]*(?:\r\n|\r|\n)")
-_YAML_LINE = re.compile(r"([A-Za-z_][\w-]*)[ \t]*:(?:[ \t]|$)|[ \t]+\S|-[ \t]")
-
-
-def _names_field(text: str) -> bool:
-    """Whether the second line and those like it are YAML that names a field of the schema.
-
-    What else stands under a `---` is text under a thematic break.
-    """
-    lines = takewhile(bool, map(_YAML_LINE.match, re.split(r"\r\n|\r|\n", text)[1:]))
-    return any(line and line[1] in LooseFrontMatter.model_fields for line in lines)
-
-
-def _validate(path: str, content: str) -> LooseFrontMatter:
-    values = load_yaml(path, content)
-    try:
-        meta = LooseFrontMatter.model_validate(values)
-        meta.model_dump_json()
-    except PydanticSerializationError as error:
-        raise ArticleError(
-            path, 2, "front matter holds half of a surrogate pair; write the character itself"
-        ) from error
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        key = str(first["loc"][0])
-        raise ArticleError(path, line_of_key(content, key), f"front matter `{key}`: {first['msg']}") from error
-    return meta
-
-
-def load_yaml(path: str, content: str) -> dict[str, Any]:
-    """The front matter's mapping. Raises ArticleError with the line of the file."""
-    try:
-        values = yaml.safe_load(content)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 2 if error.problem_mark else 1
-        raise ArticleError(path, line, f"front matter is not valid YAML: {error.problem}") from error
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise ArticleError(path, 1, f"front matter is not valid YAML: {error}") from error
-    except (LookupError, AttributeError, TypeError) as error:  # PyYAML's own, of `!!bool maybe` and `!!timestamp soon`
-        raise ArticleError(
-            path, 1, "front matter has a value that its `!!` tag does not allow; drop the tag"
-        ) from error
-    if not isinstance(values, dict):
-        raise ArticleError(path, 2, "front matter must be `key: value` lines")
-    return {str(key): value for key, value in values.items()}
-
-
-def line_of_key(content: str, key: str) -> int:
-    """1-based line in the file of a top-level front-matter key; 1 if it is absent."""
-    for number, line in enumerate(content.splitlines(), start=2):
-        if line.startswith(f"{key}:"):
-            return number
-    return 1
 
 
 def _title_from(path: str) -> str:
@@ -310,21 +248,33 @@ def _sections(source: SourceText, tokens: list[Token], title: str) -> Iterator[S
             stack.append((level, name))
             heading, blocks, first_line = (level, name), [], begin + 1
         elif token.type in _LEAVES and not (blocks and source.line_start(begin + 1) < blocks[-1].end):
-            block = _block(source, token.type.removesuffix("_open"), begin, end)
-            if block.start < block.end:  # U+2028 alone is a paragraph to CommonMark, and no text to anybody else
-                blocks.append(block)
+            blocks += _blocks(source, token.type.removesuffix("_open"), begin, end)
     if section := finish(source.line_count):
         yield section
 
 
-_LEAVES = frozenset({"paragraph_open", "fence", "code_block", "table_open", "html_block"})
+_LEAVES = frozenset({"paragraph_open", "fence", "code_block", "table_open"})
 
 
-def _block(source: SourceText, kind: str, begin: int, end: int) -> Block:
-    start = source.line_start(begin + 1)
-    text = source.text[start : source.line_start(end + 1)]
-    stripped = text.rstrip()
-    return Block(kind, start, start + len(stripped))
+def _blocks(source: SourceText, kind: str, begin: int, end: int) -> Iterator[Block]:
+    """One leaf, in the parts that comments and pictures written out in it leave."""
+    text, start, stop = source.text, source.line_start(begin + 1), source.line_start(end + 1)
+    hidden: list[tuple[int, int]] = []
+    if kind not in {"fence", "code_block"}:
+        pictures = (match.span() for match in _PICTURE.finditer(text, start, stop))
+        hidden = sorted([*find_inline_comments(text, start, stop), *pictures])
+    begin = start
+    for first, last in [*hidden, (stop, stop)]:
+        part = text[begin:first]
+        # U+2028 alone is a paragraph to CommonMark, and no text to anybody else; nor is the mark of an emptied item.
+        if part.strip() and (not hidden or any(map(str.isalnum, part))):
+            lead = 0 if begin == start else len(part) - len(part.lstrip())
+            yield Block(kind, begin + lead, begin + len(part.rstrip()))
+        begin = max(begin, last)
+
+
+_PICTURE = re.compile(r"!\[[^\[\]]{0,1000}\]\(data:[^)\s\[]*\)")
+"""An image whose bytes stand in the text, thousands of letters that say nothing."""
 
 
 def unique_anchor(slug: str, seen: dict[str, int]) -> str:

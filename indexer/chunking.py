@@ -1,7 +1,7 @@
 """Sections into chunks: pieces small enough for the embedder, each an exact span of its source.
 
-A chunk never crosses a section. Blocks are packed greedily; a fence or table stays whole where it fits, and one that
-does not is cut at lines, a paragraph at sentences, a sentence at words.
+A chunk never crosses a section or a comment. Blocks are packed greedily; a fence or table stays whole where it fits,
+and one that does not is cut at lines, a paragraph at sentences, a sentence at words.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from indexer.articles import Article, Block, Section
+from indexer.comments import hides_comment
 from indexer.sentences import split_lines, split_sentences
 from indexer.source import Span
 
@@ -112,7 +113,7 @@ def _pack(
     target = min(room, target)
     start, end, used = -1, -1, 0
     for block, gap, size in zip(blocks, gaps, sizes, strict=True):
-        if start >= 0 and used + gap + size > target:
+        if start >= 0 and (used + gap + size > target or hides_comment(text, end, block.start)):
             yield start, end
             start, used = -1, 0
         if size > room:

@@ -159,16 +159,26 @@ def verify(
 
 
 @app.command()
-def lint(source: SourceArgument = DEFAULT_SOURCE, as_json: JsonOption = False) -> None:
+def lint(
+    source: SourceArgument = DEFAULT_SOURCE,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(metavar="RULE", help="Only this rule, by the name that findings carry; may repeat."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
     """Hold every article to the rules of docs/articles.md.
 
     Prints `path:line: rule: message` for each breach; warnings are marked as such. Exit status: 0 no breach (warnings
-    allowed); 1 breaches; 2 no such folder.
+    allowed); 1 breaches; 2 no such folder or rule.
     """
-    from indexer.linting import Severity, lint_articles
+    from indexer.linting import RULES, Severity, lint_articles
 
     _require_folder(source)
-    result = lint_articles(source)
+    for rule in only or ():
+        if rule not in RULES:
+            raise InputError(f"there is no rule {rule!r}; the rules are {', '.join(RULES)}")
+    result = lint_articles(source, only or RULES)
     breaches = [item for item in result.findings if item.severity is Severity.BREACH]
     warnings = len(result.findings) - len(breaches)
     if as_json:

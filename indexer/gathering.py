@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
-from indexer.articles import find_articles, parse_article, read_source
+from indexer.articles import Article, find_articles, parse_article, read_source
 from indexer.cache import BlobTable
 from indexer.chunking import ChunkLimits, CountTokens
 from indexer.derived import Derived, derive_article, pack_derived, unpack_derived
@@ -160,59 +160,95 @@ def gather_articles(
         keep: what to index in the place of a file that is malformed.
     """
     known = kept.entries([source.key for source in sources])
+    outcomes = {source.path: _Outcome(source.path, source.key, known.get(source.key)) for source in sources}
     todo = [source for source in sources if source.key not in known]
-    digest = recipe.digest()
-    keys = {source.path: source.key for source in sources}
-    errors: dict[str, ArticleError] = {}
-    replaced: dict[str, bytes] = {}  # paths where `keep` gave something, with the keys of what the files hold
-    fresh: list[tuple[Entry, Derived]] = []
-    for number, source in enumerate(todo, start=1):
-        now, data = _read_file(source_dir, source.file, digest)
-        keys[source.path] = now.key  # the file may have changed since it was listed, or gone
-        key = now.key
+    work = _Work(source_dir, recipe, recipe.digest(), count_tokens, vector_key, keep)
+    for start in range(0, len(todo), _BATCH):
+        fresh: list[tuple[Entry, Derived]] = []
+        for number, source in enumerate(todo[start : start + _BATCH], start=start + 1):
+            outcomes[source.path], item = work.on(source)
+            fresh += item
+            progress("reading", number, len(todo))
+        kept.put(fresh)
+    return _settle(outcomes.values())
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    """What has become of one file: an entry or an error, or both where its last good version stands in for it.
+
+    `key` is that of the bytes which the file holds.
+    """
+
+    path: str
+    key: bytes
+    entry: Entry | None = None
+    error: ArticleError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """Makes entries of files."""
+
+    source_dir: Path
+    recipe: Recipe
+    digest: bytes
+    count_tokens: CountTokens
+    vector_key: Callable[[str], bytes]
+    keep: Keep
+
+    def on(self, source: SourceFile) -> tuple[_Outcome, list[tuple[Entry, Derived]]]:
+        """What becomes of the file as it is now, for it may have changed since it was listed, and what is new of it."""
+        now, data = _read_file(self.source_dir, source.file, self.digest)
+        if isinstance(data, ArticleError):
+            return _Outcome(source.path, now.key, None, data), []
+        article, error = self._parse(now.path, data)
+        if article is None:
+            return _Outcome(source.path, now.key, None, error), []
+        item = derive_article(article, self.recipe.limits, self.count_tokens)
+        # A version that stands in is found as if the file still held it: a build that only keeps it publishes nothing.
+        key = _key(self.digest, now.path, article.source.data)
+        vector_keys = tuple(self.vector_key(text) for text in item.texts)
+        entry = Entry(key, now.path, article.article_id, article.version, vector_keys)
+        return _Outcome(source.path, now.key, entry, error), [(entry, item)]
+
+    def _parse(self, path: str, data: bytes) -> tuple[Article | None, ArticleError | None]:
+        """The article that `data` is, or the one to index in its place, if any, with what is wrong with `data`."""
         try:
-            if isinstance(data, ArticleError):
-                raise data
-            try:
-                article = parse_article(now.path, data, recipe.default_audience)
-            except ArticleError as error:
-                good = keep(data, error)
-                if good is None:
-                    raise
-                article = parse_article(now.path, good, recipe.default_audience)
-                # As if the file still held these bytes, so that a build that only keeps them publishes nothing.
-                key = keys[source.path] = _key(digest, now.path, good)
-                errors[source.path] = error
-                replaced[source.path] = now.key
+            return parse_article(path, data, self.recipe.default_audience), None
         except ArticleError as error:
-            errors[source.path] = error
-        else:
-            item = derive_article(article, recipe.limits, count_tokens)
-            vector_keys = tuple(vector_key(text) for text in item.texts)
-            entry = Entry(key, now.path, article.article_id, article.version, vector_keys)
-            known[entry.key] = entry
-            fresh.append((entry, item))
-        if len(fresh) == _BATCH or number == len(todo):
-            kept.put(fresh)
-            fresh.clear()
-        progress("reading", number, len(todo))
-    sound = {known[key].article_id for path, key in keys.items() if path not in errors}
-    for path in [path for path in replaced if known[keys[path]].article_id in sound]:
-        keys[path] = replaced.pop(path)  # another file has taken its id over
-    entries: list[Entry] = []
-    paths: dict[str, str] = {}
-    for path, key in keys.items():
-        if path in errors and path not in replaced:
-            continue
-        entry = known[key]
-        if entry.article_id in paths:
-            reason = f"has the same id {entry.article_id} as {paths[entry.article_id]}; give it one of its own"
-            errors[path] = ArticleError(path, 1, reason)
-        else:
-            paths[entry.article_id] = path
-            entries.append(entry)
-    ordered = [errors[path] for path in keys if path in errors]
-    return Gathered(entries, ordered, frozenset(replaced), digest_inputs(list(keys.values())))
+            good = self.keep(data, error)
+            if good is None:
+                return None, error
+            try:
+                return parse_article(path, good, self.recipe.default_audience), error
+            except ArticleError as worse:
+                return None, worse
+
+
+def _settle(outcomes: Collection[_Outcome]) -> Gathered:
+    """Of files that claim one id the first sound one has it; what only its last good version speaks for gives way."""
+    sound = {outcome.entry.article_id for outcome in outcomes if outcome.entry and not outcome.error}
+    entries: dict[str, Entry] = {}
+    errors: list[ArticleError] = []
+    kept: set[str] = set()
+    keys: list[bytes] = []
+    for outcome in outcomes:
+        entry, error = outcome.entry, outcome.error
+        if entry and error and entry.article_id in sound:
+            entry = None
+        if entry and entry.article_id in entries:
+            first = entries[entry.article_id].path
+            reason = f"has the same id {entry.article_id} as {first}; give it one of its own"
+            entry, error = None, ArticleError(outcome.path, 1, reason)
+        if entry:
+            entries[entry.article_id] = entry
+        if entry and error:
+            kept.add(outcome.path)
+        if error:
+            errors.append(error)
+        keys.append(entry.key if entry else outcome.key)
+    return Gathered(list(entries.values()), errors, frozenset(kept), digest_inputs(keys))
 
 
 def _key(recipe: bytes, path: str, data: bytes) -> bytes:

@@ -22,6 +22,8 @@ Keep = Callable[[bytes, ArticleError], bytes | None]
 
 _PLAINLY_PUBLIC = re.compile(r"""(["']?)audience\1[ \t]*:[ \t]+(["']?)public\2[ \t]*(?:#.*)?""")
 
+_MAYBE_DRAFT = re.compile(r"""[ \t]*["']?(?:draft|published)\b""", re.IGNORECASE)
+
 
 def keep_nothing(_data: bytes, _error: ArticleError) -> bytes | None:
     """A malformed file is left out."""
@@ -66,12 +68,15 @@ def still_public(data: bytes, default_audience: Audience) -> bool:
     """Whether a file that cannot be parsed says beyond doubt that its article is public.
 
     Every line of its front matter that holds the word must be `audience: public`. Without such a line it is what
-    `default_audience` says, if all of the file can be read. In doubt it is not.
+    `default_audience` says, if all of the file can be read. In doubt it is not, and so if it might be a draft.
     """
     text = data.decode("utf-8-sig", "replace")
     first, *lines = re.split(r"\r\n|\r|\n", text)
     is_front = first.rstrip() == "---"
-    front = list(takewhile(lambda line: not line.startswith("---"), lines)) if is_front else []
+    # Without front matter it is malformed for what stands in its place, TOML say, so all of the file is looked at.
+    front = list(takewhile(lambda line: not line.startswith("---"), lines)) if is_front else [first, *lines]
+    if any(_MAYBE_DRAFT.match(line) for line in front):
+        return False
     told = [line for line in front if "audience" in line.casefold()]
     if told:
         return all(_PLAINLY_PUBLIC.fullmatch(line.rstrip()) for line in told)

@@ -49,39 +49,52 @@ PRODUCTS = frozenset(
 )  # fmt: skip
 
 
-def _as_list(value: Any) -> Any:
-    """YAML writes one value without a list often enough; numbers among identifiers are kept as they were typed."""
-    if value is None:
-        return []
-    items = value if isinstance(value, list) else [value]
-    return [str(item) if isinstance(item, int | float) and not isinstance(item, bool) else item for item in items]
+def _as_text(value: Any) -> str | None:
+    """One value as it was typed; None for a blank one, a list or a mapping."""
+    if isinstance(value, str | int | float | date):
+        return str(value).strip() or None
+    return None
 
 
+def _as_list(value: Any) -> list[str]:
+    """YAML writes one value without a list often enough. What is no text is passed over."""
+    return [text for item in (value if isinstance(value, list) else [value]) if (text := _as_text(item)) is not None]
+
+
+def _as_date(value: Any) -> date | None:
+    try:
+        return value if isinstance(value, date) else date.fromisoformat(str(value).strip()[:10])
+    except ValueError:
+        return None
+
+
+Text = Annotated[str | None, BeforeValidator(_as_text)]
 Strings = Annotated[tuple[str, ...], BeforeValidator(_as_list)]
 
 
 class LooseFrontMatter(BaseModel):
-    """What the indexer reads of any article's front matter: all of it optional, unknown keys passed over.
+    """What the indexer reads of any article's front matter: all of it optional, unknown keys and what a field cannot
+    take passed over.
 
     Only `audience` is strict: a value that is neither `public` nor `internal` is an error, never a guess.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True)
 
-    id: str | None = None
-    title: str | None = None
-    summary: str = ""
-    type: str | None = None
+    id: Text = None
+    title: Text = None
+    summary: Annotated[str, BeforeValidator(lambda value: _as_text(value) or "")] = ""
+    type: Text = None
     audience: Audience | None = None
-    confidence: str | None = None
-    governance: str | None = None
+    confidence: Text = None
+    governance: Text = None
     products: Strings = ()
     versions: Strings = ()
     components: Strings = ()
     error_codes: Strings = ()
     tags: Strings = ()
-    owner: str | None = None
-    last_verified: date | None = None
+    owner: Text = None
+    last_verified: Annotated[date | None, BeforeValidator(_as_date)] = None
     related: Strings = ()
 
 

@@ -3,10 +3,11 @@ containment of documents", SEQUENCES 1997."""
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from indexer.analysis import WORD
 
 RUN_WORDS = 5
 
@@ -19,8 +20,6 @@ CONTAINMENT = 0.8
 _FEWEST_RUNS = 20
 _MOST_HOLDERS = 20
 """Articles of one run that later ones are compared with; a footer that thousands share makes no pair of each two."""
-
-_WORD = re.compile(r"\w+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,5 +62,5 @@ def find_near_duplicates(texts: Sequence[str]) -> list[Pair]:
 
 def word_runs(text: str) -> set[int]:
     """Hashes of the runs of five words in `text`, letters folded to one case."""
-    words = _WORD.findall(text.casefold())
+    words = WORD.findall(text.casefold())
     return {hash(tuple(words[start : start + RUN_WORDS])) for start in range(len(words) - RUN_WORDS + 1)}

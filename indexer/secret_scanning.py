@@ -119,8 +119,11 @@ def _is_random(value: str) -> bool:
 
 
 def _mails(text: str) -> Iterator[Exposure]:
+    logins = [match.span() for match in _URL_LOGIN.finditer(text)]
     for match in _MAIL.finditer(text):
         local, domain = match.groups()
+        if any(start < match.start() < end for start, end in logins):
+            continue  # the end of a password, and its host
         if not _SAFE_MAIL_DOMAIN.search(domain) and local.casefold() not in _ROLES:
             yield Exposure(match.start(), PERSONAL_DATA, f"e-mail address {match.group()}; use one at example.com")
 

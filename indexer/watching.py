@@ -25,7 +25,8 @@ def watch_articles(
 ) -> None:
     """Call `rebuild` once at the start and after every burst of changes below `source_dir`; return when stopped.
 
-    The watch is in place before the first call, so a change made while a build runs leads to another build.
+    The watch is in place before the first call, so a change made while a build runs leads to another build. A folder
+    that takes the place of `source_dir`, as a deployment does that turns a link, is watched from then on.
 
     Args:
         index_dir: passed over even if it lies inside `source_dir`, so that a build never wakes itself.
@@ -33,16 +34,14 @@ def watch_articles(
         debounce_ms: a burst is cut off after this long.
         quiet_ms: a burst ends after this long without a change.
     """
-    root, index = source_dir.resolve(), index_dir.resolve()
+    index, stop = index_dir.resolve(), stop or threading.Event()
 
-    def matters(_change: Change, path: str) -> bool:
-        return concerns_articles(root, index, Path(path))
-
-    started = False
-    try:
+    def watch_folder(seen: tuple[int, int]) -> None:
+        """Until the folder is another one than `seen`, or `stop` is set."""
+        root, started = source_dir.resolve(), False
         for changes in watch(
             root,
-            watch_filter=matters,
+            watch_filter=lambda _change, path: concerns_articles(root, index, Path(path)),
             stop_event=stop,
             debounce=debounce_ms,
             step=quiet_ms,
@@ -52,8 +51,29 @@ def watch_articles(
             if changes or not started:
                 started = True
                 rebuild()
+            if (Change.deleted, str(root)) in changes or _identity(source_dir) != seen:
+                return
+
+    try:
+        while not stop.is_set():
+            try:
+                if seen := _identity(source_dir):
+                    watch_folder(seen)
+            except FileNotFoundError:
+                if _identity(source_dir):
+                    raise
+            stop.wait(quiet_ms / 1000)
     except KeyboardInterrupt:
         return
+
+
+def _identity(folder: Path) -> tuple[int, int] | None:
+    """What tells the folder from one that has taken its name, behind a link too; None if there is none just now."""
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 def concerns_articles(root: Path, index: Path, path: Path) -> bool:

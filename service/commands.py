@@ -224,22 +224,36 @@ def add_key(
 
 
 @keys_app.command("list")
-def list_keys(index: IndexOption = None, settings_file: SettingsOption = None) -> None:
+def list_keys(
+    index: IndexOption = None,
+    settings_file: SettingsOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
     """Show the keys there are, never the keys themselves."""
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
     from service.keys import KeyFile
     from service.settings import load_settings
 
     settings = load_settings(settings_file, index=index)
     _note_missing_index(settings)
-    table = Table("id", "name", "kind", "audience", "origins", "created", box=None, header_style="bold")
-    for key in KeyFile(settings.keys_path).all():
+    keys = KeyFile(settings.keys_path).all()
+    names = ("id", "name", "kind", "audience", "origins", "created")
+    if as_json:
+        print(json.dumps([{name: getattr(key, name) for name in names} for key in keys], ensure_ascii=False, indent=1))
+        return
+    if not keys:
+        typer.echo(f"no keys in {settings.keys_path}; make one with `kb keys add NAME`", err=True)
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from service.terminal import print_table
+
+    table = Table(*names, box=None, header_style="bold")
+    for key in keys:
         values = (key.id, key.name, key.kind.value, key.audience.value, " ".join(key.origins), key.created)
         table.add_row(*(Text(value) for value in values))
-    Console().print(table if table.row_count else f"no keys in {settings.keys_path}; make one with `kb keys add NAME`")
+    print_table(Console(), table)
 
 
 @keys_app.command("revoke")

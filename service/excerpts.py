@@ -1,4 +1,5 @@
-"""An article cut into what may be cited: windows of whole sentences (lines, in code) that never leave their section.
+"""An article cut into what may be cited: windows of whole sentences (lines, in code) that never leave their section,
+nor reach over a comment.
 
 The cut is the same for every question, so it is made once and kept, in the form that choosing from it needs: which
 words each window holds, which chunks it touches, what its section is for.
@@ -6,7 +7,6 @@ words each window holds, which chunks it touches, what its section is for.
 
 from __future__ import annotations
 
-import re
 from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -16,8 +16,9 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from indexer.analysis import analyze
+from indexer.analysis import analyze, split_words
 from indexer.articles import Article
+from indexer.comments import hides_comment
 from indexer.sentences import split_lines, split_sentences
 from indexer.source import Span, sha256_of
 from service.answers import Citation, Snippet
@@ -40,7 +41,6 @@ _ROLE = {
     SectionRole.SIGHT: -1.0,
     SectionRole.REFERENCE: -3.0,
 }
-_WORD = re.compile(r"([^\W_]+(?:['’][^\W_]+)*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Words:
     """Every word of an article that may be cited and is no function word, in reading order.
 
     Attributes:
-        starts, ends: half-open character ranges.
+        starts, ends: half-open character ranges; those of pairs of characters, in scripts without spaces, overlap.
         terms: number of the word's term.
         numbers: of all terms, in order of appearance.
         by_term: places of all words, those of one term together; shape (words,).
@@ -126,10 +126,13 @@ class Excerpts:
             citation = self._citations[window] = self._cite(start, end, text, self.windows.sections[window])
         words = self.words
         inside = range(bisect_left(words.starts, start), bisect_left(words.starts, end))
-        highlights = tuple(
-            (words.starts[word] - start, words.ends[word] - start) for word in inside if words.terms[word] in marked
-        )
-        return Snippet(text, highlights, citation)
+        highlights: list[tuple[int, int]] = []
+        for first, last in (
+            (words.starts[w] - start, words.ends[w] - start) for w in inside if words.terms[w] in marked
+        ):
+            overlaps = highlights and first < highlights[-1][1]
+            highlights.append((highlights.pop()[0] if overlaps else first, last))
+        return Snippet(text, tuple(highlights), citation)
 
     def _cite(self, start: int, end: int, text: str, section: int) -> Citation:
         span, where = self.article.source.span(start, end), self.article.sections[section]
@@ -148,11 +151,15 @@ class Excerpts:
 
 @dataclass(frozen=True, slots=True)
 class _Unit:
-    """One sentence, or one line of code: half-open character range, its chunk's number in the article."""
+    """One sentence, or one line of code: half-open character range, its chunk's number in the article.
+
+    `run` is alike for sentences of a section that no comment stands between.
+    """
 
     start: int
     end: int
     section: int
+    run: int
     chunk: int
     is_code: bool
 
@@ -170,6 +177,7 @@ def cut_excerpts(article: Article, chunks: Sequence[tuple[int, Span]]) -> Excerp
 
 def _cut_units(article: Article, chunks: Sequence[tuple[int, Span]]) -> Iterator[_Unit]:
     text = article.source.text
+    runs = _number_runs(article)
     for number, (section, span) in enumerate(chunks):
         first = article.source.offset_of_byte(span.start_byte)
         last = article.source.offset_of_byte(span.end_byte)
@@ -179,7 +187,19 @@ def _cut_units(article: Article, chunks: Sequence[tuple[int, Span]]) -> Iterator
                 is_code = block.kind in _CODE
                 for whole in (split_lines if is_code else split_sentences)(text, start, end):
                     for a, b in _cut_long(text, *whole):
-                        yield _Unit(a, b, section, number, is_code)
+                        yield _Unit(a, b, section, runs[block.start], number, is_code)
+
+
+def _number_runs(article: Article) -> dict[int, int]:
+    """For each block, by its start, how many sections and comments there are up to it."""
+    runs: dict[int, int] = {}
+    run, text = 0, article.source.text
+    for section in article.sections:
+        run += 1
+        for before, block in zip((None, *section.blocks), section.blocks, strict=False):
+            run += before is not None and hides_comment(text, before.end, block.start)
+            runs[block.start] = run
+    return runs
 
 
 def _cut_long(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
@@ -199,12 +219,13 @@ def _find_words(text: str, units: Sequence[_Unit]) -> Words:
     """The words of all units; one that a cut goes through belongs to none."""
     begin = units[0].start if units else 0
     # What stands between words and the words themselves take turns, so offsets are sums of lengths.
-    pieces = _WORD.split(text[begin : units[-1].end]) if units else [""]
+    pieces, words = split_words(text[begin : units[-1].end] if units else "")
     stops = begin + np.cumsum(np.fromiter(map(len, pieces), np.int32, len(pieces)), dtype=np.int32)
-    starts, ends = stops[:-1:2], stops[1::2]
+    starts = stops[:-1:2]
+    ends = starts + np.fromiter(map(len, words), np.int32, len(words))
     sentence = np.searchsorted(np.array([unit.start for unit in units], np.int32), starts, "right") - 1
     inside = ends <= np.array([unit.end for unit in units], np.int32)[sentence]
-    terms = list(map(_term_of, pieces[1::2]))
+    terms = list(map(_term_of, words))
     inside &= np.fromiter(map(bool, terms), np.bool_, len(terms))
     kept = [terms[word] for word in np.flatnonzero(inside).tolist()]
     numbers = {term: number for number, term in enumerate(dict.fromkeys(kept))}
@@ -258,4 +279,4 @@ def _find_lasts(units: Sequence[_Unit]) -> Iterator[int]:
 
 
 def _fits(first: _Unit, last: _Unit) -> bool:
-    return first.section == last.section and last.end - first.start <= MAX_SNIPPET_CHARS
+    return first.run == last.run and last.end - first.start <= MAX_SNIPPET_CHARS

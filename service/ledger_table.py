@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from service.deflection import Report, Tally
+from service.terminal import print_table
 
 _ROWS = (
     ("shown", "something was shown"),
@@ -39,7 +40,7 @@ def print_report(report: Report, console: Console | None = None) -> None:
     table.add_row(durable, *(cell for tally in tallies for cell in _cells(tally, "durable", tally.shares["durable"])))
     table.add_row("came back with a ticket", *(cell for tally in tallies for cell in _cells(tally, "returned", None)))
     table.add_row("too early to tell", *(cell for tally in tallies for cell in _cells(tally, "early", None)))
-    console.print(table)
+    print_table(console, table)
     console.print(Text("durable is a share of the deflected visits old enough to tell", "bright_black"))
 
 

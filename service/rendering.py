@@ -21,6 +21,7 @@ from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
 
 from indexer.articles import ARTICLE_SUFFIXES, Article, markdown_parser
+from indexer.comments import find_comments
 
 LinkFor = Callable[[str], str | None]
 """Address of the article with this path; None if the reader may not see it, or there is none."""
@@ -84,16 +85,24 @@ def render_fragment(markdown: str, path: str, link_for: LinkFor) -> str:
     return _to_html(tokens, None)
 
 
+_LINE_END = re.compile(r"\r\n|\r|\n")
+
+
 def public_markdown(article: Article, link_for: LinkFor) -> str:
-    """The source for a reader outside the team: every line keeps its number, front matter is blank, hidden links dead.
+    """The source for a reader outside the team: every line keeps its number; front matter and comments are blank,
+    hidden links dead.
 
     Front matter names owners and related internal articles, so it stays inside.
     """
-    lines = _LINE.findall(article.source.text.removeprefix("\ufeff"))
-    front = [token.map for token in _parse(article) if token.type == "front_matter" and token.map]
-    for number in range(front[0][0], front[0][1]) if front else ():
-        lines[number] = "\n"
-    return close_links("".join(lines), article.path, link_for)
+    tokens, source = _parse(article), article.source
+    front = [token.map for token in tokens if token.type == "front_matter" and token.map]
+    hidden = [(source.line_start(first + 1), source.line_start(last + 1)) for first, last in front]
+    text, shown = source.text, 0
+    pieces: list[str] = []
+    for start, end in [*hidden, *find_comments(source, tokens)]:
+        pieces += [text[shown:start], *_LINE_END.findall(text, start, end)]
+        shown = end
+    return close_links("".join([*pieces, text[shown:]]).removeprefix("\ufeff"), article.path, link_for)
 
 
 def close_links(markdown: str, path: str, link_for: LinkFor) -> str:
@@ -168,7 +177,7 @@ def _add_anchors(tokens: Sequence[Token], article: Article) -> None:
 def _add_lines(tokens: Sequence[Token], cited: LineRange | None) -> None:
     """Source lines on blocks. Only leaves are marked as cited, so a long list isn't lit up for one item."""
     for token in tokens:
-        if token.map is None or token.nesting < 0 or token.type in {"inline", "front_matter", "fence", "code_block"}:
+        if token.map is None or token.nesting < 0 or token.type in _UNMARKED:
             continue
         first, last = token.map[0] + 1, max(token.map[0] + 1, token.map[1])
         if token.type == "paragraph_open" and token.hidden:
@@ -181,6 +190,7 @@ def _add_lines(tokens: Sequence[Token], cited: LineRange | None) -> None:
 
 
 _LEAVES = frozenset({"paragraph_open", "heading_open", "tr_open"})
+_UNMARKED = frozenset({"inline", "front_matter", "comment", "fence", "code_block"})
 
 
 def _close_of(tokens: Sequence[Token], opening: Token) -> Token:
@@ -248,6 +258,9 @@ class _Renderer(RendererHTML):
         return f"<em>Image: {escapeHtml(described)}</em>" if described else ""
 
     def front_matter(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
+        return ""
+
+    def comment(self, tokens: Sequence[Token], idx: int, options: OptionsDict, env: EnvType) -> str:
         return ""
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from service.answers import Answer, Snippet, Suggestion
@@ -15,6 +16,9 @@ from service.notes import quote_lines
 _CONFIDENCE_CELLS = 10
 _NARROWEST = 20
 """Columns that a text is given on however narrow a terminal."""
+
+_WIDEST = 10_000
+"""Columns of a table that no terminal shows."""
 
 _NOTHING, _INDENT = Text(), Text("    ")
 
@@ -52,6 +56,16 @@ def print_lines(console: Console, text: Text, first: Text = _NOTHING, rest: Text
         whole = (rest if number else first) + piece
         whole.rstrip()
         console.print(whole, soft_wrap=True)
+
+
+def print_table(console: Console, table: Table) -> None:
+    """Print `table` as wide as the terminal; elsewhere a row is one line, however long, with no blanks at its end."""
+    if console.is_terminal:
+        console.print(table)
+        return
+    rows = console.render_lines(table, console.options.update_width(_WIDEST))
+    lines = ("".join(segment.text for segment in row).rstrip() for row in rows)
+    console.print("\n".join(lines), soft_wrap=True, markup=False, highlight=False)
 
 
 def _verdict(answer: Answer) -> Text:

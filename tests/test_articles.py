@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+from datetime import date
 from pathlib import Path
 
 import pytest
@@ -11,13 +12,13 @@ from hypothesis import strategies as st
 from indexer.articles import (
     MAX_FILE_BYTES,
     find_articles,
-    line_of_key,
     parse_article,
     plain_text,
     read_article,
     slugify,
 )
 from indexer.errors import ArticleError, InputError
+from indexer.front_matter import line_of_key
 from indexer.metadata import Audience, LooseFrontMatter
 from tests.conftest import write_article
 
@@ -93,8 +94,13 @@ def test_what_is_not_named_is_derived() -> None:
         (b"---\ntitle: A\naudience: everyone\n---\nx\n", 3, "`audience`"),
         (b"---\ntitle: [\n---\nx\n", 2, "not valid YAML"),
         (b"---\njust words\n---\nx\n", 2, "`key: value` lines"),
-        (b"---\ntitle: 12\n---\nx\n", 2, "`title`"),
-        (b"---\na: 1\nlast_verified: soon\n---\nx\n", 3, "`last_verified`"),
+        (b"---\naudience:\n- public\n---\nx\n", 2, "`audience`"),
+        (b"---\ntitle: Error: no route\n---\nx\n", 2, "in quotes"),
+        (b"---\ntitle: A\ntags:\n\t- a\n---\nx\n", 4, "indent with spaces"),
+        (b"+++\ntitle = 'A'\naudience = 'internal'\n+++\nx\n", 1, "TOML or JSON; write it as YAML"),
+        (b'{\n  "title": "A",\n  "audience": "internal"\n}\n\nx\n', 1, "TOML or JSON; write it as YAML"),
+        (b"\n\n---\naudience: internal\n---\nx\n", 3, "begins at line 3; begin the file with it"),
+        (b"<!-- a licence\n-- of two lines -->\r\n---\r\naudience: internal\r\n---\r\nx\r\n", 3, "begins at line 3"),
         (b'---\ntitle: "\\uD800"\n---\nx\n', 2, "surrogate"),
         (b"---\nx: !!python/object/apply:os.system [ls]\n---\nx\n", 2, "not valid YAML"),
         (b"---\nx: !!bool maybe\n---\nx\n", 1, "`!!` tag"),
@@ -129,6 +135,47 @@ def test_malformed_files_are_reported_by_line(data: bytes, line: int, reason: st
 )
 def test_a_thematic_break_at_the_top_is_no_front_matter(text: str) -> None:
     assert parse_article("a.md", text.encode()).meta == LooseFrontMatter()
+
+
+@pytest.mark.parametrize(
+    ("line", "field", "value"),
+    [
+        ("id: 42", "id", "42"),
+        ("id: 007", "id", "007"),
+        ("title: 404", "title", "404"),
+        ("title: 2024-01-01", "title", "2024-01-01"),
+        ("title: No", "title", "No"),
+        ("title: [a, b]", "title", None),
+        ("Title: Words", "title", "Words"),
+        ("title:", "title", None),
+        ("summary:", "summary", ""),
+        ("owner: [a, b]", "owner", None),
+        ("confidence: 0.9", "confidence", "0.9"),
+        ("tags: [on, no, 0401, null, {label: x}]", "tags", ("on", "no", "0401")),
+        ("tags:", "tags", ()),
+        ("versions: 2.10", "versions", ("2.10",)),
+        ("last_verified: 2024-02-03 10:00:00 +02:00", "last_verified", date(2024, 2, 3)),
+        ("last_verified: last week", "last_verified", None),
+        ("last_verified: 2024-13-45", "last_verified", None),
+        ("products: {a: b}", "products", ()),
+    ],
+)
+def test_a_field_is_taken_as_it_was_typed_and_what_it_cannot_be_is_passed_over(
+    line: str, field: str, value: object
+) -> None:
+    assert getattr(parse_article("a.md", f"---\n{line}\n---\nwords\n".encode()).meta, field) == value
+
+
+@pytest.mark.parametrize("line", ["draft: true", "published: false", "Draft: True", "draft: 'true'\naudience: public"])
+def test_a_draft_is_internal_whatever_the_default(line: str) -> None:
+    article = parse_article("a.md", f"---\n{line}\n---\nwords\n".encode(), Audience.PUBLIC)
+    assert article.audience is article.meta.audience is Audience.INTERNAL
+
+
+def test_what_is_published_or_no_draft_is_as_the_default_says() -> None:
+    for line in ("draft: false", "published: true", "published: 2024-01-01", "draft:"):
+        article = parse_article("a.md", f"---\n{line}\n---\nwords\n".encode(), Audience.PUBLIC)
+        assert article.audience is Audience.PUBLIC
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
@@ -176,7 +223,13 @@ def test_a_folder_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pyte
 
 @pytest.mark.parametrize(
     ("heading", "anchor"),
-    [("Part one", "part-one"), ("What's `new`?", "whats-new"), ("Ünï_x - y", "ünï_x---y"), ("401 / 403", "401--403")],
+    [
+        ("Part one", "part-one"),
+        ("What's `new`?", "whats-new"),
+        ("Ünï_x - y", "ünï_x---y"),
+        ("401 / 403", "401--403"),
+        ("पासवर्ड 密码", "पासवर्ड-密码"),
+    ],
 )
 def test_slugify(heading: str, anchor: str) -> None:
     assert slugify(heading) == anchor

@@ -55,6 +55,10 @@ CASES = {
         '<p><img src="a/b%20c.png"> <img src="x" alt="A diagram"> <img src="y" alt=""></p>',
         "*Image: b c.png* *Image: A diagram*",
     ),
+    "images side by side": (
+        '<p>See<img src="a.png" alt="A"><img src="b.png" alt="B"></p>',
+        "See*Image: A* *Image: B*",
+    ),
     "details open": ("<details><summary>More</summary><p>in</p></details>", "**More**\n\nin"),
     "definitions": ("<dl><dt>T</dt><dd>D</dd></dl>", "**T**\n\nD"),
     "task boxes": ("<ul><li><input type=checkbox checked>done</li></ul>", "- [x] done"),

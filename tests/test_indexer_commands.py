@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -10,9 +11,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from eval.cli import app
+from indexer import linting
 from indexer.embedding import Precision
 from indexer.errors import IndexNotFound, InputError, KBError
 from indexer.publishing import Learned, publish_learned
+from indexer.secret_scanning import ADDRESS, PERSONAL_DATA, SECRET
 from indexer.snapshot import Snapshot, current_version
 from tests.conftest import FakeEmbedder, write_article
 
@@ -177,6 +180,27 @@ def test_lint_prints_place_rule_and_message(source: Path) -> None:
     result = run("lint", source)
     assert result.exit_code == 1
     assert any(line.startswith("a.md:") and "gone.md" in line for line in result.stdout.splitlines())
+
+
+def test_lint_of_some_rules_alone(source: Path) -> None:
+    (source / "a.md").write_text("---\nlast_verified: 2024-13-45\n---\nSee [gone](gone.md), ask jo@corp.net.\n")
+    every = run("lint", source)
+    assert {"front-matter", "title-heading", "link", "personal-data"} <= {
+        line.split(": ")[1] for line in every.stdout.splitlines()
+    }
+    some = run("lint", source, "--only", "link", "--only", "secret")
+    assert (some.exit_code, some.stdout) == (1, "a.md:4: link: `gone.md` does not exist\n")
+    assert "1 articles: 1 breaches" in some.stderr
+    assert run("lint", source, "--only", "secret").exit_code == 0
+    with pytest.raises(InputError, match="no rule 'secrets'; the rules are unreadable, front-matter"):
+        run("lint", source, "--only", "secrets")
+
+
+def test_every_rule_has_its_name_in_the_list() -> None:
+    trees = [ast.parse(file.read_text()) for file in Path(linting.__file__).parent.glob("lint*.py")]
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call) and len(node.args) > 3]
+    named = {call.args[2].value for call in calls if isinstance(call.args[2], ast.Constant)}
+    assert set(linting.RULES) == named | {"tags", "components", SECRET, PERSONAL_DATA, ADDRESS}
 
 
 def test_a_link_longer_than_any_file_name_leads_nowhere(source: Path) -> None:

@@ -152,3 +152,9 @@ def test_long_hostile_text_takes_moments() -> None:
     for piece in ("a.", "1-", "+1 ", "A", "x@y.", "token=", "-----BEGIN PRIVATE KEY-----\na: b\n", "1.1."):
         find_exposures(piece * 10_000)
     assert time.monotonic() - started < 8
+
+
+def test_a_password_in_an_address_is_no_mail_and_is_not_repeated() -> None:
+    (found,) = find_exposures("psql postgres://app:Tr0ub4dor3zX@db.corp.net/kb")
+    assert found.rule == SECRET
+    assert "Tr0ub4dor3zX" not in found.what

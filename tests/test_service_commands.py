@@ -85,6 +85,8 @@ def test_keys_are_made_listed_and_revoked(world: World) -> None:
     key = keys.find(token.strip())
     assert key
     assert (key.kind, key.audience) == (KeyKind.SECRET, Audience.INTERNAL)
+    code, listed = run(world, "keys", "list", "--json")
+    assert (code, {"name", "origins", "id"} <= json.loads(listed)[0].keys()) == (0, True)
     code, listed = run(world, "keys", "list")
     assert key.id in listed
     assert token.strip() not in listed

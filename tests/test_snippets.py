@@ -77,6 +77,14 @@ def test_the_telling_words_choose_among_sections_of_one_role() -> None:
     assert [first.text[a:b] for a, b in first.highlights] == ["firewall", "port"]
 
 
+def test_words_without_spaces_between_them_choose_and_are_marked_whole() -> None:
+    first, *_ = _choose(
+        _excerpts("# 手册\n\n## 导出\n\n报表出现乱码。\n\n## 登录\n\n请重新上传单点登录证书。\n"), "单点登录"
+    )
+    assert first.text == "请重新上传单点登录证书。"
+    assert [first.text[a:b] for a, b in first.highlights] == ["单点登录"]
+
+
 def test_snippets_do_not_overlap_and_stay_in_their_section() -> None:
     excerpts = _excerpts("# Long\n\n" + "\n\n".join(f"## Part {n}\n\n" + "Word again. " * 60 for n in range(3)))
     snippets = _choose(excerpts, "word", limit=6)

@@ -6,10 +6,11 @@ import io
 
 import pytest
 from rich.console import Console
+from rich.table import Table
 from rich.text import Text
 
 from service.answers import Answer, Citation, Snippet, Suggestion
-from service.terminal import print_answer, print_lines
+from service.terminal import print_answer, print_lines, print_table
 
 COMMAND = "curl --silent --show-error --header 'Authorization: Bearer TOKEN' https://api.example.com/v1/things?page=1"
 QUOTED = f"Ask with the new token:\n\n```sh\n{COMMAND}\n\tmake\n```"
@@ -61,3 +62,17 @@ def test_colours_stay_where_the_text_is(capsys: pytest.CaptureFixture[str]) -> N
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 2
     assert lines[1].startswith("| \x1b[1m")
+
+
+def test_a_file_gets_a_row_a_line_and_a_terminal_what_fits() -> None:
+    table = Table("name", "origins", "made", box=None)
+    table.add_row("a very long name " * 10, "https://help.example.com " * 5, "today")
+    for is_terminal in (False, True):
+        out = io.StringIO()
+        print_table(Console(file=out, force_terminal=is_terminal, width=40, color_system=None), table)
+        lines = out.getvalue().splitlines()
+        if is_terminal:
+            assert max(map(len, lines)) <= 40
+        else:
+            assert [line.split()[-1] for line in lines] == ["made", "today"]
+            assert lines == [line.rstrip() for line in lines]

@@ -208,6 +208,8 @@ def print_standings(standings: Sequence[Standing], run: SideBySide, console: Con
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
+    from service.terminal import print_table
+
     def table(title: str, headings: Sequence[str]) -> Table:
         made = Table(title=title, title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
         for number, heading in enumerate(headings):
@@ -230,7 +232,7 @@ def print_standings(standings: Sequence[Standing], run: SideBySide, console: Con
     for standing in standings:
         console.print(f"{standing.name}: {name_of(standing)}", highlight=False, soft_wrap=True)
     for made in (ranking, sureness, indexing, questions, rest):
-        console.print(made)
+        print_table(console, made)
     console.print(
         "ours: ours minus the peer, paired; * its 95 % interval does not hold 0", style="dim", highlight=False
     )

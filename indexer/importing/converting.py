@@ -173,7 +173,8 @@ class _Writer(MarkdownConverter):
             return ""
         if "_noformat" in parent_tags or "emoticon" in str(el.get("class", "")):
             return words
-        return f"*Image: {escape_text(words)}*"
+        beside = isinstance(el.previous_sibling, Tag) and el.previous_sibling.name == "img"
+        return f"{' ' if beside else ''}*Image: {escape_text(words)}*"  # `*a**b*` would be one emphasis
 
     def convert_a(self, el: Tag, text: str, parent_tags: set[str]) -> str:
         words = text.strip()

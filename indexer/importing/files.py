@@ -137,7 +137,7 @@ def make_internal(data: bytes) -> bytes | None:
     if match is None:
         changed = b"---\naudience: internal\n---\n\n" + data.removeprefix(b"\xef\xbb\xbf")
     else:
-        body = re.sub(rb"^audience[ \t]*:.*\r?\n(?:[ \t]+.*\r?\n)*", b"", match["body"], flags=re.MULTILINE)
+        body = re.sub(rb"(?im)^audience[ \t]*:.*\r?\n(?:[ \t]+.*\r?\n)*", b"", match["body"])
         changed = data[: match.start("body")] + b"audience: internal\n" + body + data[match.end("body") :]
     try:
         return changed if audience_of(changed) is Audience.INTERNAL else None

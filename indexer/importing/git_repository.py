@@ -17,8 +17,9 @@ from posixpath import dirname, join, normpath
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from indexer.articles import ARTICLE_SUFFIXES, MAX_FILE_BYTES, load_yaml, parse_article
+from indexer.articles import ARTICLE_SUFFIXES, MAX_FILE_BYTES, parse_article
 from indexer.errors import ArticleError, NoText, PageError, SourceError
+from indexer.front_matter import load_yaml
 from indexer.importing.fetching import Credentials, is_loopback
 from indexer.importing.markdown import WIKI_SCHEME
 from indexer.importing.pages import Attachment, LeftOut, Link, Page, PageRef, Source
@@ -153,7 +154,7 @@ class GitRepository(Source):
             article_id=article.meta.id or "",
             confidence=_confidence(article.meta.confidence),
             products=article.meta.products,
-            front=front,
+            front={key: value for key, value in front.items() if key.lower() != "audience"},
         )
 
     def find_link(self, href: str, page_id: str) -> Link | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -215,12 +214,14 @@ def show_status(
     from rich.console import Console
     from rich.table import Table
 
+    from service.terminal import print_table
+
     table = Table("connector", "waiting", "working", "done", "dead", "", box=None, header_style="bold")
     for row in rows:
         remark = "" if row["configured"] else "not configured: its notes wait"
         remark = "answers customers in public" if row["public_replies"] else remark
         table.add_row(*(str(row[name]) for name in ("connector", "waiting", "working", "done", "dead")), remark)
-    Console().print(table)
+    print_table(Console(), table)
     if oldest_s is not None:
         typer.echo(f"the oldest has waited for {oldest_s:.0f} s")
 
@@ -325,12 +326,14 @@ def _print_jobs(jobs: list[Job]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from service.terminal import print_table
+
     table = Table("id", "connector", "state", "subject", "age", "tries", "reason", box=None, header_style="bold")
     for job in jobs:
         age = _age(time.time() - job.received_s)
         values = (job.id, job.connector, job.state.value, job.subject_id, age, job.attempts, job.reason)
         table.add_row(*(Text(str(value)) for value in values))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    print_table(Console(), table)
 
 
 def _print_entries(entries: list[Entry]) -> None:
@@ -338,11 +341,13 @@ def _print_entries(entries: list[Entry]) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from service.terminal import print_table
+
     table = Table("at", "connector", "action", "note", "why", box=None, header_style="bold")
     for entry in entries:
         values = (_time(entry.at_s), entry.connector, entry.action, entry.job_id or "", entry.detail)
         table.add_row(*(Text(str(value)) for value in values))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    print_table(Console(), table)
 
 
 def _check_action(action: str | None) -> None:
