@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from service.connectors import reading, signatures
+from service.connectors.adf import to_adf
 from service.connectors.calling import api_url, authorization, clip
 from service.connectors.contract import (
     Connector,
@@ -24,7 +25,7 @@ from service.connectors.contract import (
     is_public_reply,
 )
 from service.connectors.marking import note_marker, why_own
-from service.connectors.markup import to_adf, to_jira_wiki
+from service.connectors.markup import to_jira_wiki
 from service.connectors.plain_text import adf_to_text, wiki_to_text
 from service.connectors.reading import text_at
 
