@@ -151,7 +151,9 @@ def test_an_alert_gets_its_runbook_as_a_checklist(place: Place) -> None:
 def test_what_no_article_covers_is_said_to_be_so(place: Place) -> None:
     place.post("zendesk", **zendesk_delivery("42", f"About {UNCOVERED}", "Roses"))
     place.settle()
-    assert "No article covers this" in place.vendor.comments["42"][0]["html_body"]
+    html = place.vendor.comments["42"][0]["html_body"]
+    assert "No article covers this" in html
+    assert "<li>when it happened, with the time zone</li>" in html.partition("Draft reply")[2], "of no article's asking"
 
 
 def test_the_next_ticket_names_the_first_one(place: Place) -> None:
@@ -173,6 +175,7 @@ def test_a_ticket_that_was_solved_meanwhile_is_not_named(place: Place) -> None:
     kind = "zen:event-type:ticket.status_changed"
     changed = deliver(type=kind, id="s1", detail={"id": "42"}, event={"current": "SOLVED", "previous": "OPEN"})
     assert changed.json()["status"] == "ignored"
+    assert place.audit.latest(1)[0].subject_id == "42"
     place.post("zendesk", **zendesk_delivery("43", *TOKEN_TROUBLE))
     wait_for(lambda: "43" in place.vendor.comments)
     assert ">42</a>," not in place.vendor.comments["43"][0]["html_body"]

@@ -76,16 +76,20 @@ def test_a_ticket_s_note_says_first_what_to_do() -> None:
     assert draft is not None
     found = answer(suggestion(), suggestion("Other", "auth/b.md"), suggestion("Third", "auth/c.md", "internal"))
     text = team_note(triage=triage, answer=found, draft=draft.markdown)
-    assert [line for line in text.splitlines() if line.startswith("**")] == [
+    assert [line for line in text.replace(draft.markdown, "").splitlines() if line.startswith("**")] == [
         "**Still missing**",
         "**Suggested article** (83% sure, index v1)",
         "**Clock skew**",
-        "**Draft reply** (nothing internal in it)",
+        "**Draft reply** (nothing internal between the lines)",
         "**Further articles**",
         "**Known errors with this very signature**",
         "**Suggested fields**",
     ]
-    assert text.count("chronyc") == 2, "for the engineer with its citation, and in the reply, which stands alone"
+    assert text.count("chronyc") == 1, "quoted once, in the reply, which stands alone"
+    assert "[auth/a.md:12-18](<https://kb.example.com/auth/a.md?lines=12-18>), Resolution: quoted in the draft" in text
+    assert f"\n\n---\n\n{draft.markdown}\n---\n\n" in text, "to be copied as it stands"
+    apart = team_note(triage=triage, answer=found, draft="Hello,\n\n> Another article.\n")
+    assert "> Run `chronyc`.\n" in apart
     assert "- Other ([auth/b.md:12-18](<https://kb.example.com/auth/b.md?lines=12-18>))\n" in text
     assert "- Third, internal ([auth/c.md:12-18](<" in text
     assert "Skew: both" not in text, "the first article says that already"
@@ -168,7 +172,7 @@ def test_everything_that_triage_found_is_there_with_its_reason() -> None:
     assert "The error text" not in text
     asking = team_note(triage=triage, draft=triage.diagnostics.message)
     assert asking.count("when it happened") == 1, "the request is the draft, and stands there only"
-    assert "> Hi,\n>\n> - when it happened\n\nAsked for by [auth/a.md:12-18](<" in asking
+    assert "---\n\nHi,\n\n- when it happened\n\n---\n\nAsked for by [auth/a.md:12-18](<" in asking
 
 
 def test_a_note_suggests_tags_in_data_too() -> None:
@@ -183,10 +187,11 @@ def test_a_note_suggests_tags_in_data_too() -> None:
 def test_an_honest_none() -> None:
     text = team_note(answer=answer(suggestion(), answered=False))
     assert text.startswith(
-        "**No article covers this** (12% sure, index v1; 40% needed).\n\n**What came nearest**\n\n- Clock skew ("
+        "**No article covers this** (the nearest is 12% sure, 40% needed; index v1).\n\n"
+        "**What came nearest**\n\n- Clock skew ("
     )
     assert "chronyc" not in text
-    assert team_note(answer=answer(answered=False)).startswith("**No article covers this** (12% sure, index v1).")
+    assert team_note(answer=answer(answered=False)).startswith("**No article covers this** (index v1).")
     note = write_team_note(TICKET, Findings(answer(answered=False), NOTHING), link_to)
     assert (note.answered, note.summary) == (False, "No article covers this")
 

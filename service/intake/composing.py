@@ -18,6 +18,7 @@ from indexer.metadata import Audience
 from indexer.scope import INTERNAL, PUBLIC, Scope
 from service.answers import Answer, Citation, Question, Snippet
 from service.connectors.contract import ConnectorConfig, Event, EventKind, Note
+from service.diagnostics import compare_basics
 from service.http.links import article_url, citation_url, links_within
 from service.intake.note import Checklist, Findings, write_chat_answer, write_reply, write_team_note
 from service.intake.recent import RecentTickets, account_of
@@ -109,16 +110,21 @@ class AssistantComposer:
         findings = Findings(
             answer=answer,
             triage=found,
-            draft="" if is_alert else self._draft(assistant, question, found),
+            draft="" if is_alert else self._draft(assistant, question, answer, found),
             checklist=self._checklist(assistant, event, answer, found) if is_alert else None,
         )
         return Composed(write_team_note(event, findings, self._link), answer.index_version)
 
-    def _draft(self, assistant: Assistant, question: Question, found: Triage) -> str:
-        """A reply that may be sent as it stands: a public article, or else a request for what is missing."""
+    def _draft(self, assistant: Assistant, question: Question, answer: Answer, found: Triage) -> str:
+        """A reply that may be sent as it stands: a public article, or else a request for what is missing.
+
+        Where no article is trusted, none says what is missing; then it is what helps with any ticket.
+        """
         public = assistant.answer(dataclasses.replace(question, limit=1), PUBLIC)
         reply: Note | None = write_reply(public, self._link, self._shows(assistant, PUBLIC), quotes=1)
-        return reply.markdown if reply else found.diagnostics.message
+        if reply is not None:
+            return reply.markdown
+        return (found.diagnostics if answer.answered else compare_basics(question)).message
 
     def _checklist(self, assistant: Assistant, event: Event, answer: Answer, found: Triage) -> Checklist | None:
         """The runbook that the alert names, or else the one that fits."""

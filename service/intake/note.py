@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 
 from service.answers import Answer, Reason, Snippet, Suggestion
 from service.connectors.contract import Event, EventKind, Note, NoteLink
-from service.notes import LinkTo, block_quote, escape, link_lines, quote_lines, quote_snippet
+from service.notes import LinkTo, block_quote, cite_snippet, escape, link_lines, quote_lines, quote_snippet
 from service.quoting import make_whole
 from service.sections import SectionRole, role_of
 from service.triage import Triage
@@ -143,16 +143,22 @@ def _summary(answer: Answer) -> str:
 def _first_article(findings: Findings, link_to: LinkTo) -> str:
     """The first article with its quoted lines, if it is trusted and not the checklist already."""
     answer = findings.answer
-    sure = f"{answer.confidence:.0%} sure, index {answer.index_version}"
+    index = f"index {answer.index_version}"
     if not answer.suggestions:
-        return f"**No article covers this** ({sure})."
+        return f"**No article covers this** ({index})."
+    sure = f"{answer.confidence:.0%} sure"
     if not answer.answered:
-        return f"**No article covers this** ({sure}; {answer.threshold:.0%} needed)."
+        return f"**No article covers this** (the nearest is {sure}, {answer.threshold:.0%} needed; {index})."
+    sure = f"{sure}, {index}"
     best = answer.suggestions[0]
     if findings.checklist is not None and findings.checklist.path == best.path:
         return f"**Suggested article**: the same ({sure})"
     lines = [f"**Suggested article** ({sure})", "", f"**{escape(best.title)}**{_badge(best)}"]
-    lines += [f"\n{quote_snippet(snippet, link_to)}" for snippet in best.snippets[:1]]
+    for snippet in best.snippets[:1]:
+        if not findings.draft_asks and block_quote(make_whole(snippet.text)) in findings.draft:
+            lines += ["", f"{cite_snippet(snippet, link_to)}: quoted in the draft reply"]
+        else:
+            lines += ["", quote_snippet(snippet, link_to)]
     if why := "; ".join(reason.detail for reason in best.reasons if _tells(reason)):
         lines += ["", f"Why: {escape(why)}"]
     return "\n".join(lines)
@@ -271,7 +277,8 @@ def _missing(findings: Findings, link_to: LinkTo) -> str:
 def _draft(findings: Findings, link_to: LinkTo) -> str:
     if not findings.draft:
         return ""
-    text = f"**Draft reply** (nothing internal in it)\n\n{block_quote(findings.draft)}"
+    # Not a quote: in tools that show plain text its marks would have to be taken off each line before it is sent.
+    text = f"**Draft reply** (nothing internal between the lines)\n\n---\n\n{findings.draft.strip()}\n\n---"
     if findings.draft_asks:
         sources = dict.fromkeys(link_lines(source, link_to) for source in findings.triage.diagnostics.sources)
         text += f"\n\nAsked for by {', '.join(sources)}" if sources else ""
