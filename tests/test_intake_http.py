@@ -164,6 +164,26 @@ def test_the_next_ticket_names_the_first_one(place: Place) -> None:
     assert ">42</a>," in place.vendor.comments["43"][0]["html_body"]
 
 
+def test_thanks_get_no_answer(base_world: World, tmp_path: Path) -> None:
+    def comment(words: str, name: str) -> None:
+        said = {"author": {"id": "5", "is_staff": False}, "body": words, "id": name, "is_public": True}
+        detail = {"id": "42", "subject": TOKEN_TROUBLE[0], "is_public": True}
+        kind = "zen:event-type:ticket.comment_added"
+        body = json.dumps({"type": kind, "id": name, "detail": detail, "event": {"comment": said}}).encode()
+        headers = {"content-type": "application/json", **sign_zendesk(body, time.time(), ZENDESK_SECRET)}
+        assert place.post("zendesk", content=body, headers=headers).json()["status"] == "accepted"
+
+    with open_place(
+        base_world, tmp_path, {"zendesk": {"public_replies": True, "options": {"answer_comments": True}}}
+    ) as place:
+        place.post("zendesk", **zendesk_delivery("42", *TOKEN_TROUBLE))
+        place.settle(2)
+        comment("Thanks, that solved it!", "c1")
+        place.settle(4)
+        assert len(place.vendor.comments["42"]) == 2, "the note and the reply, both from the first time"
+        assert [job.reason for job in place.queue.jobs()][:2] == ["an earlier note of this ticket says the same"] * 2
+
+
 def test_a_ticket_that_was_solved_meanwhile_is_not_named(place: Place) -> None:
     def deliver(**content: Any) -> httpx.Response:
         body = json.dumps(content).encode()

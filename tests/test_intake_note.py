@@ -184,6 +184,21 @@ def test_a_note_suggests_tags_in_data_too() -> None:
     assert note.links[0].citation == "auth/a.md:12-18"
 
 
+def test_a_note_says_what_it_comes_down_to() -> None:
+    def claims(found: Answer, triage: Triage = NOTHING) -> tuple[str, ...]:
+        return tuple(write_team_note(TICKET, Findings(found, triage), link_to).claims)
+
+    hint = SeverityHint(Severity.HIGH, (), (), "r")
+    incident = PossibleIncident(4, 0.0, 7200.0, 0.5, (), (), (), "r")
+    urgent = dataclasses.replace(NOTHING, severity=hint, incident=incident, known_errors=(OTHER_KNOWN,))
+    assert claims(answer(suggestion())) == ("auth/a.md",)
+    assert claims(answer(suggestion()), urgent) == ("auth/a.md", "auth/d.md", "high", "incident")
+    assert claims(answer(suggestion(), answered=False)) == ("no article",)
+    reply = write_reply(answer(suggestion()), link_to, lambda snippet: True)
+    assert reply is not None
+    assert tuple(reply.claims) == ("auth/a.md",)
+
+
 def test_an_honest_none() -> None:
     text = team_note(answer=answer(suggestion(), answered=False))
     assert text.startswith(

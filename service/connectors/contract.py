@@ -142,6 +142,8 @@ class Note:
         answered: False where no article covers the event; the note says so.
         public: whether it is a public reply (`is_public_reply`); False means an internal note.
         tags: suggested tags.
+        claims: what it comes down to, such as its first article's path. A note about a ticket that claims nothing but
+            what earlier ones did is not written; one that claims nothing always is.
     """
 
     markdown: str
@@ -150,6 +152,7 @@ class Note:
     answered: bool = True
     public: bool = False
     tags: Sequence[str] = ()
+    claims: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -93,6 +93,7 @@ def write_team_note(event: Event, findings: Findings, link_to: LinkTo) -> Note:
         links=_links(answer.suggestions[:MAX_ARTICLES], link_to),
         answered=answer.answered,
         tags=tuple(label.value for label in triage.tags),
+        claims=_claims(findings),
     )
 
 
@@ -115,7 +116,8 @@ def write_reply(
         "",
         "If it does not help, reply here and we will look into it.",
     ]
-    return Note("\n".join(lines) + "\n", best.title, _links([best], link_to), public=is_public)
+    links = _links([best], link_to)
+    return Note("\n".join(lines) + "\n", best.title, links, public=is_public, claims=(best.path,))
 
 
 def write_chat_answer(answer: Answer, link_to: LinkTo, shows: Shows, *, is_public: bool) -> Note:
@@ -132,6 +134,15 @@ def write_chat_answer(answer: Answer, link_to: LinkTo, shows: Shows, *, is_publi
     if others := _links(best[1:], link_to):
         parts.append("Also:\n" + "\n".join(f"- [{escape(link.title)}](<{link.url}>)" for link in others))
     return Note("\n\n".join(parts) + "\n", best[0].title, _links(best, link_to), public=is_public)
+
+
+def _claims(findings: Findings) -> tuple[str, ...]:
+    """The articles that are named for certain, and what makes the ticket urgent. Duplicates go on coming."""
+    answer, triage = findings.answer, findings.triage
+    first = answer.suggestions[0].path if answer.answered and answer.suggestions else "no article"
+    severity = [triage.severity.severity.value] if triage.severity else []
+    incident = ["incident"] if triage.incident else []
+    return (first, *(error.path for error in triage.known_errors), *severity, *incident)
 
 
 def _summary(answer: Answer) -> str:

@@ -126,8 +126,23 @@ class Queue:
             uncertain=False,
         )
 
-    def finish(self, job: Job, action: Action, detail: str = "") -> None:
-        """The job is done; the ticket's words are deleted. Raises LeaseLost."""
+    def claimed(self, job: Job) -> frozenset[str]:
+        """What the notes written about the job's ticket came down to; replies and notes each by themselves."""
+        query = select(JOBS.c.claims).where(
+            JOBS.c.connector == job.connector,
+            JOBS.c.subject_id == job.subject_id,
+            JOBS.c.is_public == job.is_public,
+            JOBS.c.claims.is_not(None),
+        )
+        with self._database.begin() as connection:
+            return frozenset(claim for row in connection.execute(query) for claim in json.loads(row.claims))
+
+    def finish(self, job: Job, action: Action, detail: str = "", claims: Sequence[str] = ()) -> None:
+        """The job is done; the ticket's words are deleted. Raises LeaseLost.
+
+        Args:
+            claims: of the note that was written.
+        """
         self._change(
             job,
             (action, detail),
@@ -138,6 +153,7 @@ class Queue:
             event=None,
             note=None,
             reason=detail,
+            claims=json.dumps(list(claims)) if claims else None,
         )
 
     def retry(self, job: Job, after_s: float, reason: str, *, uncertain: bool) -> None:
