@@ -72,7 +72,7 @@ def test_a_team_note_cites_and_links() -> None:
 
 def test_a_ticket_s_note_says_first_what_to_do() -> None:
     triage = dataclasses.replace(NOTHING, diagnostics=ASKING, tags=(LABEL,), known_errors=(KNOWN, OTHER_KNOWN))
-    draft = write_reply(answer(suggestion()), link_to, lambda snippet: True, quotes=1)
+    draft = write_reply(answer(suggestion()), link_to, lambda snippet: True)
     assert draft is not None
     found = answer(suggestion(), suggestion("Other", "auth/b.md"), suggestion("Third", "auth/c.md", "internal"))
     text = team_note(triage=triage, answer=found, draft=draft.markdown)
@@ -247,11 +247,12 @@ def test_a_reply_quotes_what_to_do_and_not_what_one_sees() -> None:
     snippets = tuple(
         Snippet(text, (), dataclasses.replace(citation(), heading_path=("A", heading))) for heading, text in parts
     )
-    for quotes, quoted in ((1, ["> Run chronyc."]), (3, ["> Run chronyc.", "> The clock is wrong."])):
-        found = answer(dataclasses.replace(suggestion(), snippets=snippets))
-        reply = write_reply(found, link_to, lambda snippet: True, quotes=quotes)
-        assert reply is not None
-        assert [line for line in reply.markdown.splitlines() if line.startswith(">")] == quoted
+    found = answer(dataclasses.replace(suggestion(), snippets=snippets))
+    reply = write_reply(found, link_to, lambda snippet: True)
+    assert reply is not None
+    told = write_chat_answer(found, link_to, lambda snippet: True, is_public=True)
+    for note, quoted in ((reply, ["> Run chronyc."]), (told, ["> Run chronyc.", "> The clock is wrong."])):
+        assert [line for line in note.markdown.splitlines() if line.startswith(">")] == quoted
 
 
 def test_a_snippet_that_links_inside_is_left_out_of_a_reply() -> None:

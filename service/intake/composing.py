@@ -121,7 +121,7 @@ class AssistantComposer:
         Where no article is trusted, none says what is missing; then it is what helps with any ticket.
         """
         public = assistant.answer(dataclasses.replace(question, limit=1), PUBLIC)
-        reply: Note | None = write_reply(public, self._link, self._shows(assistant, PUBLIC), quotes=1)
+        reply: Note | None = write_reply(public, self._link, self._shows(assistant, PUBLIC))
         if reply is not None:
             return reply.markdown
         return (found.diagnostics if answer.answered else compare_basics(question)).message

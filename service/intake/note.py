@@ -27,7 +27,6 @@ Shows = Callable[[Snippet], bool]
 """Whether a snippet may be shown: for the public, one whose every link leads to a public article."""
 
 MAX_ARTICLES = 3
-MAX_QUOTES = 2
 _MAX_STEPS = 20
 _MAX_NAMED = 10
 _WEB_ADDRESS = re.compile(r"https?://[^\s<>]+")
@@ -97,22 +96,19 @@ def write_team_note(event: Event, findings: Findings, link_to: LinkTo) -> Note:
     )
 
 
-def write_reply(
-    answer: Answer, link_to: LinkTo, shows: Shows, *, is_public: bool = True, quotes: int = MAX_QUOTES
-) -> Note | None:
+def write_reply(answer: Answer, link_to: LinkTo, shows: Shows, *, is_public: bool = True) -> Note | None:
     """The reply to a customer: the trusted article, with its title as the link; None where no article is trusted.
 
     Args:
         answer: from the public articles alone.
         is_public: False for a place that the public can read and a vendor that keeps no replies apart.
-        quotes: how many of its snippets are quoted at most.
     """
     if not (answer.answered and answer.suggestions):
         return None
     best = answer.suggestions[0]
     lines = ["Hello,", "", "this article describes what you report and what to do about it:", ""]
     lines += [
-        _public_article(best, link_to, shows, quotes),
+        _public_article(best, link_to, shows, quotes=1),
         "",
         "If it does not help, reply here and we will look into it.",
     ]
@@ -130,7 +126,7 @@ def write_chat_answer(answer: Answer, link_to: LinkTo, shows: Shows, *, is_publi
         text = "No article covers this. Please describe the symptom with its exact error text, or ask a person."
         return Note(text + "\n", "No article covers this", answered=False, public=is_public)
     best = answer.suggestions[:MAX_ARTICLES]
-    parts = [_public_article(best[0], link_to, shows, MAX_QUOTES)]
+    parts = [_public_article(best[0], link_to, shows, quotes=2)]
     if others := _links(best[1:], link_to):
         parts.append("Also:\n" + "\n".join(f"- [{escape(link.title)}](<{link.url}>)" for link in others))
     return Note("\n\n".join(parts) + "\n", best[0].title, _links(best, link_to), public=is_public)
