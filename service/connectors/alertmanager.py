@@ -41,6 +41,7 @@ class Alertmanager(Connector):
     options: Mapping[str, str] = {
         "format": "slack (default; also Mattermost and Rocket.Chat), teams (a Workflows webhook) or json (our own)",
     }
+    choices: Mapping[str, frozenset[str]] = {"format": frozenset({"slack", "teams", "json"})}
     required = ("secrets", "base_url")
     secret_form = SecretForm.SIGNING_OR_TOKEN
 

@@ -26,6 +26,11 @@ NAME_PATTERN = r"[a-z][a-z0-9-]{0,39}"
 """What a connector may be called, in the connectors file and in its address."""
 
 
+ON = frozenset({"yes", "true", "on", "1"})
+SWITCH = ON | {"no", "false", "off", "0"}
+"""What an option that is switched on or off takes, in lower case."""
+
+
 class UnknownConnector(NotFound):
     """No connector of that name is configured."""
 
@@ -228,6 +233,8 @@ class Connector(Protocol):
     """Whether the HTTP answer itself carries the reply (`render_immediate`), within `answer_within_s`."""
     options: Mapping[str, str]
     """Names of the `options` it knows, with their meaning."""
+    choices: Mapping[str, frozenset[str]] = {}
+    """What those of the `options` take, in lower case, that take nothing else."""
     required: Sequence[str]
     """What must be configured: `secrets`, `base_url`, `token` or the name of an option."""
     secret_form: SecretForm = SecretForm.TEXT

@@ -15,6 +15,7 @@ from service.connectors import reading, signatures
 from service.connectors.adf import to_adf
 from service.connectors.calling import api_url, authorization, clip
 from service.connectors.contract import (
+    SWITCH,
     Connector,
     ConnectorConfig,
     Event,
@@ -50,6 +51,7 @@ class Jira(Connector):
         "api": "servicedesk (default) or platform: which REST interface the comment is written with",
         "site_url": "address of the site, for links to requests; needed where base_url is at api.atlassian.com",
     }
+    choices: Mapping[str, frozenset[str]] = {"answer_comments": SWITCH, "api": frozenset({"servicedesk", "platform"})}
     required = ("secrets", "base_url", "token")
 
     def verify(self, inbound: Inbound, config: ConnectorConfig) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from service.connectors import reading, signatures
 from service.connectors.calling import api_url, authorization
 from service.connectors.contract import (
+    SWITCH,
     Connector,
     ConnectorConfig,
     Event,
@@ -44,6 +45,7 @@ class ServiceNow(Connector):
         "answer_comments": "yes: later comments by requesters get a note too, not only new records",
         "tables": "comma-separated tables that are taken; default: incident",
     }
+    choices: Mapping[str, frozenset[str]] = {"answer_comments": SWITCH}
     required = ("secrets", "base_url", "token")
     secret_form = SecretForm.SIGNING
 

@@ -14,7 +14,17 @@ from urllib.parse import parse_qs, quote, urlsplit
 from indexer.metadata import Audience
 from service.connectors import reading, signatures
 from service.connectors.calling import api_url, authorization, clip
-from service.connectors.contract import Connector, ConnectorConfig, Event, EventKind, Inbound, Note, Outbound, Rejected
+from service.connectors.contract import (
+    SWITCH,
+    Connector,
+    ConnectorConfig,
+    Event,
+    EventKind,
+    Inbound,
+    Note,
+    Outbound,
+    Rejected,
+)
 from service.connectors.marking import note_marker
 from service.connectors.markup import escape_slack, to_slack
 from service.connectors.plain_text import slack_to_text
@@ -41,6 +51,7 @@ class Slack(Connector):
         "in_channel": "yes: answers to slash commands are shown to the whole channel, from public articles only",
         "internal_team": "id of the workspace whose members, guests included, may see internal articles",
     }
+    choices: Mapping[str, frozenset[str]] = {"in_channel": SWITCH}
     required = ("secrets", "token")
 
     def verify(self, inbound: Inbound, config: ConnectorConfig) -> None:
