@@ -165,7 +165,7 @@ def test_the_next_ticket_names_the_first_one(place: Place) -> None:
 
 
 def test_thanks_get_no_answer(base_world: World, tmp_path: Path) -> None:
-    def comment(words: str, name: str) -> None:
+    def comment(place: Place, words: str, name: str) -> None:
         said = {"author": {"id": "5", "is_staff": False}, "body": words, "id": name, "is_public": True}
         detail = {"id": "42", "subject": TOKEN_TROUBLE[0], "is_public": True}
         kind = "zen:event-type:ticket.comment_added"
@@ -178,7 +178,7 @@ def test_thanks_get_no_answer(base_world: World, tmp_path: Path) -> None:
     ) as place:
         place.post("zendesk", **zendesk_delivery("42", *TOKEN_TROUBLE))
         place.settle(2)
-        comment("Thanks, that solved it!", "c1")
+        comment(place, "Thanks, that solved it!", "c1")
         place.settle(4)
         assert len(place.vendor.comments["42"]) == 2, "the note and the reply, both from the first time"
         assert [job.reason for job in place.queue.jobs()][:2] == ["an earlier note of this ticket says the same"] * 2
