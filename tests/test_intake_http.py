@@ -119,6 +119,8 @@ def test_a_signed_ticket_becomes_an_internal_note(place: Place) -> None:
     html = comment["html_body"]
     assert "API answers 401 invalid_token after the token expired" in html
     assert "https://kb.example.com/articles/api/token-expired.md?lines=" in html
+    assert '<a href="https://kb.example.com/articles/mail/bounce.md#symptoms">the other page</a>' in html
+    assert '<a href="https://kb.example.com/articles/runbooks/zanzibar.md">the playbook</a>' in html
     draft = html.partition("Draft reply")[2].partition("Further articles")[0]
     assert "API answers 401 invalid_token after the token expired</a>" in draft
     assert "Every request answers" not in draft, "who reports it has seen it; what to do links to an internal article"

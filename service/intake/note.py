@@ -10,6 +10,7 @@ answer from the public articles.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -23,8 +24,9 @@ from service.sections import SectionRole, role_of
 from service.triage import Triage
 from service.triage_similar import Duplicate, NamedTicket, telling
 
-Shows = Callable[[Snippet], bool]
-"""Whether a snippet may be shown: for the public, one whose every link leads to a public article."""
+TextOf = Callable[[Snippet], str]
+"""A snippet's words with links that work anywhere; empty where it may not be shown, as to the public what links to an
+internal article."""
 
 MAX_ARTICLES = 3
 _MAX_STEPS = 20
@@ -71,7 +73,7 @@ class Findings:
         return bool(self.draft) and self.draft == self.triage.diagnostics.message
 
 
-def write_team_note(event: Event, findings: Findings, link_to: LinkTo) -> Note:
+def write_team_note(event: Event, findings: Findings, link_to: LinkTo, text_of: TextOf) -> Note:
     """The internal note for a ticket or an alert: what to do first, then what else is known."""
     answer, triage = findings.answer, findings.triage
     is_alert = event.kind is EventKind.ALERT
@@ -79,7 +81,7 @@ def write_team_note(event: Event, findings: Findings, link_to: LinkTo) -> Note:
         _incident(triage),
         _severity(triage),
         _checklist(findings.checklist, answer) if is_alert else _missing(findings, link_to),
-        _first_article(findings, link_to),
+        _first_article(findings, link_to, text_of),
         "" if is_alert else _draft(findings, link_to),
         _further_articles(answer, link_to),
         _known_errors(findings, link_to),
@@ -96,7 +98,7 @@ def write_team_note(event: Event, findings: Findings, link_to: LinkTo) -> Note:
     )
 
 
-def write_reply(answer: Answer, link_to: LinkTo, shows: Shows, *, is_public: bool = True) -> Note | None:
+def write_reply(answer: Answer, link_to: LinkTo, text_of: TextOf, *, is_public: bool = True) -> Note | None:
     """The reply to a customer: the trusted article, with its title as the link; None where no article is trusted.
 
     Args:
@@ -108,7 +110,7 @@ def write_reply(answer: Answer, link_to: LinkTo, shows: Shows, *, is_public: boo
     best = answer.suggestions[0]
     lines = ["Hello,", "", "this article describes what you report and what to do about it:", ""]
     lines += [
-        _public_article(best, link_to, shows, quotes=1),
+        _public_article(best, link_to, text_of, quotes=1),
         "",
         "If it does not help, reply here and we will look into it.",
     ]
@@ -116,7 +118,7 @@ def write_reply(answer: Answer, link_to: LinkTo, shows: Shows, *, is_public: boo
     return Note("\n".join(lines) + "\n", best.title, links, public=is_public, claims=(best.path,))
 
 
-def write_chat_answer(answer: Answer, link_to: LinkTo, shows: Shows, *, is_public: bool) -> Note:
+def write_chat_answer(answer: Answer, link_to: LinkTo, text_of: TextOf, *, is_public: bool) -> Note:
     """The answer to somebody who asked; an honest none where no article is trusted.
 
     Args:
@@ -126,7 +128,7 @@ def write_chat_answer(answer: Answer, link_to: LinkTo, shows: Shows, *, is_publi
         text = "No article covers this. Please describe the symptom with its exact error text, or ask a person."
         return Note(text + "\n", "No article covers this", answered=False, public=is_public)
     best = answer.suggestions[:MAX_ARTICLES]
-    parts = [_public_article(best[0], link_to, shows, quotes=2)]
+    parts = [_public_article(best[0], link_to, text_of, quotes=2)]
     if others := _links(best[1:], link_to):
         parts.append("Also:\n" + "\n".join(f"- [{escape(link.title)}](<{link.url}>)" for link in others))
     return Note("\n\n".join(parts) + "\n", best[0].title, _links(best, link_to), public=is_public)
@@ -147,7 +149,7 @@ def _summary(answer: Answer) -> str:
     return f"{answer.suggestions[0].title} ({answer.confidence:.0%} sure)"
 
 
-def _first_article(findings: Findings, link_to: LinkTo) -> str:
+def _first_article(findings: Findings, link_to: LinkTo, text_of: TextOf) -> str:
     """The first article with its quoted lines, if it is trusted and not the checklist already."""
     answer = findings.answer
     index = f"index {answer.index_version}"
@@ -162,10 +164,11 @@ def _first_article(findings: Findings, link_to: LinkTo) -> str:
         return f"**Suggested article**: the same ({sure})"
     lines = [f"**Suggested article** ({sure})", "", f"**{escape(best.title)}**{_badge(best)}"]
     for snippet in best.snippets[:1]:
-        if not findings.draft_asks and block_quote(make_whole(snippet.text)) in findings.draft:
+        shown = dataclasses.replace(snippet, text=text_of(snippet))
+        if not findings.draft_asks and block_quote(make_whole(shown.text)) in findings.draft:
             lines += ["", f"{cite_snippet(snippet, link_to)}: quoted in the draft reply"]
         else:
-            lines += ["", quote_snippet(snippet, link_to)]
+            lines += ["", quote_snippet(shown, link_to)]
     if why := "; ".join(reason.detail for reason in best.reasons if _tells(reason)):
         lines += ["", f"Why: {escape(why)}"]
     return "\n".join(lines)
@@ -190,18 +193,18 @@ def _badge(suggestion: Suggestion) -> str:
     return ", internal" if suggestion.audience == "internal" else ""
 
 
-def _public_article(suggestion: Suggestion, link_to: LinkTo, shows: Shows, quotes: int) -> str:
+def _public_article(suggestion: Suggestion, link_to: LinkTo, text_of: TextOf, quotes: int) -> str:
     """Title as a link, summary and quoted lines; no path, score, reason, count or audience.
 
     What to do is quoted first, and never what one sees: who reports a symptom has seen it.
     """
-    roles = [(role_of(snippet.citation.heading_path), snippet) for snippet in suggestion.snippets if shows(snippet)]
+    roles = [(role_of(snippet.citation.heading_path), snippet) for snippet in suggestion.snippets if text_of(snippet)]
     told = [(role, snippet) for role, snippet in roles if role not in {SectionRole.SIGHT, SectionRole.REFERENCE}]
     shown = [snippet for _, snippet in sorted(told, key=lambda pair: pair[0] is not SectionRole.ACTION)]
     cited = next(iter([*shown, *suggestion.snippets]), None)
     title = escape(suggestion.title)
     heading = f"**[{title}](<{link_to(cited.citation)}>)**" if cited else f"**{title}**"
-    quoted = (block_quote(make_whole(snippet.text)) for snippet in shown[:quotes])
+    quoted = (block_quote(make_whole(text_of(snippet))) for snippet in shown[:quotes])
     return "\n\n".join(part for part in (heading, escape(suggestion.summary), *quoted) if part)
 
 
