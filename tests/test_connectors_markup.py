@@ -179,7 +179,7 @@ def test_jira_out_never_puts_a_quote_into_a_quote() -> None:
         ("h1\\. is no heading", "h1\u200b. is no heading"),
         ("\\# root", "\\# root"),
         ("see https://x.example/a_b/-/c*d.", "see https://x.example/a_b/-/c*d."),
-        ("[Use \\[x\\] | y_z](<https://x.example>)", "[Use (x) ¦ y\\_z|https://x.example]"),
+        ("[Use \\[x\\] | y_z](<https://x.example>)", "[Use \\(x\\) ¦ y\\_z|https://x.example]"),
     ],
 )
 def test_jira_out_shows_words_as_they_stand(markdown: str, wiki: str) -> None:

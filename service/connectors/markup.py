@@ -29,7 +29,6 @@ _JIRA_MARKUP = re.compile(
     r"|\((?=(?:[ynix/?]|on|off|flag|flagoff)\))|(?<=[:;])[()]"
 )
 """What Jira would act on: phrases, macros, links, and words and faces that it shows as pictures."""
-_JIRA_LINK_TEXT = str.maketrans("[]|", "()¦")
 _COMMAND = re.compile(r"^([ \t>]*)/(?=[a-z])", re.MULTILINE)
 
 
@@ -223,7 +222,7 @@ def _escape_jira_part(match: re.Match[str], text: str) -> str:
 
 def _link_jira(text: str, url: str) -> str:
     """A link's text may hold neither a bracket nor a bar, escaped or not."""
-    shown = text.translate(_JIRA_LINK_TEXT).replace("\\(", "(").replace("\\)", ")").replace("\\¦", "¦")
+    shown = text.replace("\\[", "\\(").replace("\\]", "\\)").replace("\\|", "¦")
     return f"[{shown or 'link'}|{url.replace('|', '%7C').replace(']', '%5D')}]"
 
 
