@@ -56,10 +56,13 @@ def quote_article(title: str, summary: str, address: str, quoted: str = "", wher
 
 def quote_snippet(snippet: Snippet, link_to: LinkTo) -> str:
     """The snippet's lines as a quote, with its citation as the last one."""
-    citation = snippet.citation
-    where = " › ".join(citation.heading_path[1:])
-    quoted = block_quote(make_whole(snippet.text))
-    return f"{quoted}\n>\n> — {link_lines(citation, link_to)}{f', {escape(where)}' if where else ''}"
+    return f"{block_quote(make_whole(snippet.text))}\n>\n> — {cite_snippet(snippet, link_to)}"
+
+
+def cite_snippet(snippet: Snippet, link_to: LinkTo) -> str:
+    """Where the snippet stands: `path:12-18` as a link, and the headings above it."""
+    where = " › ".join(snippet.citation.heading_path[1:])
+    return f"{link_lines(snippet.citation, link_to)}{f', {escape(where)}' if where else ''}"
 
 
 def link_lines(citation: Citation, link_to: LinkTo) -> str:

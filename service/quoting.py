@@ -32,8 +32,24 @@ def make_whole(text: str) -> str:
     What follows it is never taken for a part of it.
     """
     lines = _complete_fences(text.strip("\r\n").splitlines())
+    if _is_code(lines):
+        return "\n".join(["~~~~~~text", *_dedent(lines), "~~~~~~"])
     whole = _part_items("\n".join(_part_rows(_take_off_indent(lines))).strip("\n"))
     return f"~~~~~~text\n{whole}\n~~~~~~" if _ends_open(whole) else whole
+
+
+def _is_code(lines: list[str]) -> bool:
+    """Whether all of it is code, whose fence stands before and after it: prose without lists has no two indents."""
+    if any(_ITEM.match(line) or _FENCE.match(line) for line in lines):
+        return False
+    return len({_indent_of(line) for line in lines[1:] if line.strip()} - {0}) > 1
+
+
+def _dedent(lines: list[str]) -> Iterator[str]:
+    """The lines of code without the indent that all share but the first, whose own was cut off."""
+    shared = min(_indent_of(line) for line in lines[1:] if line.strip())
+    yield lines[0].lstrip()
+    yield from (line[shared:] for line in lines[1:])
 
 
 def _complete_fences(lines: list[str]) -> list[str]:

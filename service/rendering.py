@@ -115,6 +115,17 @@ def close_links(markdown: str, path: str, link_for: LinkFor) -> str:
     return _LINK.sub(redact, markdown)
 
 
+def lead_links_out(markdown: str, path: str, link_for: LinkFor) -> str:
+    """This piece of `path` with links to articles by the addresses that `link_for` gives, to be read anywhere else."""
+
+    def lead(match: re.Match[str]) -> str:
+        target = _article_target(match[2], path)
+        address = link_for(target[0]) if target else None
+        return f"{match[1]}{address}{target[1]}{match[3]}" if target and address else match[0]
+
+    return _LINK.sub(lead, markdown)
+
+
 def links_are_open(markdown: str, path: str, link_for: LinkFor) -> bool:
     """Whether every article that this piece of `path` links to is open to the reader."""
     targets = (_article_target(match[2], path) for match in _LINK.finditer(markdown))

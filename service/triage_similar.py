@@ -206,7 +206,7 @@ def find_burst(
         ticket_ids=tuple(match.ticket.ticket_id for match in burst),
         tickets=tuple(NamedTicket(match.ticket.ticket_id, _name(match.ticket), match.ticket.url) for match in burst),
         signatures=tuple(sorted(shared)),
-        reason=_burst_reason(count, burst[0].ticket.created_s, usual, rule.window_s, sorted(shared)),
+        reason=_burst_reason(count, len(burst) + 1, burst[0].ticket.created_s, usual, rule.window_s, sorted(shared)),
     )
 
 
@@ -287,8 +287,11 @@ def _account(ticket: RecentTicket) -> str:
     return ticket.account or f"ticket {ticket.ticket_id}"
 
 
-def _burst_reason(count: int, since_s: float, usual: float, window_s: float, shared: Sequence[str]) -> str:
+def _burst_reason(
+    count: int, tickets: int, since_s: float, usual: float, window_s: float, shared: Sequence[str]
+) -> str:
     since = datetime.fromtimestamp(since_s, UTC).strftime("%Y-%m-%d %H:%M UTC")
     error = f", all with {name_signatures(shared)}" if shared else ""
     rate = f"about {usual:.1f} in {window_s / 3600:g} h is usual" if usual else "none came in the time before"
-    return f"{count} tickets with this symptom since {since}{error}; {rate}"
+    who = f"{tickets} tickets" if tickets == count else f"{tickets} tickets of {count} accounts"
+    return f"{who} with this symptom since {since}{error}; {rate}"

@@ -9,9 +9,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from service.connectors.cards import MAX_CARD_BYTES, to_card
+from service.connectors.cards import MAX_CARD_BYTES, to_card, to_message
 from service.connectors.contract import NoteLink
-from service.connectors.markup import to_teams_markdown
 
 NOTE = """**First 15 minutes**: [Restart](<https://kb.example.com/r.md>) (named)
 
@@ -85,7 +84,15 @@ def test_any_markdown_is_a_card(markdown: str) -> None:
     assert all(element["type"] in {"RichTextBlock", "Container"} for element in card["body"])
 
 
-def test_a_message_in_teams_has_addresses_without_angle_brackets() -> None:
-    assert to_teams_markdown("> [a](<https://x.example/?a=(1)>)\n\n`<b>`") == (
-        "> [a](https://x.example/?a=%281%29)\n\n`<b>`"
-    )
+def test_a_table_is_a_line_for_each_row() -> None:
+    card = to_card("", "| a | b |\n|---|---|\n| `c` | d |")
+    assert [shown(element) for element in card["body"]] == ["a | b", "c | d"]
+    assert card["body"][0]["inlines"][0]["weight"] == "Bolder"
+
+
+def test_a_message_is_a_card_alone() -> None:
+    message = to_message("t", "a")
+    assert message == {
+        "type": "message",
+        "attachments": [{"contentType": "application/vnd.microsoft.card.adaptive", "content": to_card("t", "a")}],
+    }

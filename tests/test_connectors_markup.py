@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.errors import SettingsError
+from service.connectors.adf import to_adf
 from service.connectors.calling import api_url, authorization, clip, encode_request
 from service.connectors.contract import ConnectorConfig, Inbound, Outbound
-from service.connectors.markup import to_adf, to_html, to_jira_wiki, to_plain, to_quiet_markdown, to_slack
+from service.connectors.markup import to_html, to_jira_wiki, to_plain, to_quiet_markdown, to_slack
 from service.connectors.plain_text import (
     adf_to_text,
     any_to_text,
@@ -160,9 +161,54 @@ def test_jira_out_escapes_macros_and_mentions() -> None:
 def test_jira_out_never_puts_a_quote_into_a_quote() -> None:
     nested = "> Hello,\n>\n> > Set the clock.\n> >\n> > > twice\n>\n> - first\n>   > this\n>\n> Bye.\n\nafter\n\n> x"
     assert to_jira_wiki(nested) == (
-        "{quote}\nHello,\nSet the clock.\ntwice\n* first\nthis\nBye.\n{quote}\n\nafter\n\n{quote}\nx\n{quote}"
+        "{quote}\nHello,\n\nSet the clock.\n\ntwice\n\n* first\nthis\n\nBye.\n{quote}\n\nafter\n\n{quote}\nx\n{quote}"
     )
     assert to_slack("> a\n>\n> > b") == "> a\n> > b"
+
+
+@pytest.mark.parametrize(
+    ("markdown", "wiki"),
+    [
+        (r"in C:\Windows\System32 or C:\temp", r"in C:\Windows\System32 or C:\temp"),
+        (r"at \\\\server\\share_a", r"at \\server\share\_a"),
+        (r"at \\\\server, not DOM\\*", "at \\\u200b\\server, not DOM\\\u200b\\*"),
+        (r"`C:\temp` and `C:\`", "{{C:\\temp}} and {{C:\\\u200b}}"),
+        ("-v and well-known, x-", "\\-v and well-known, x\\-"),
+        ("- a\n\n\\- b -- c", "* a\n\n\\- b \\-\\- c"),
+        ("no (x) or (/) or (xy) :) :D ??", "no \\(x) or \\(/) or (xy) :\\) :\u200bD \\?\\?"),
+        ("h1\\. is no heading", "h1\u200b. is no heading"),
+        ("\\# root", "\\# root"),
+        ("see https://x.example/a_b/-/c*d.", "see https://x.example/a_b/-/c*d."),
+        ("[Use \\[x\\] | y_z](<https://x.example>)", "[Use \\(x\\) ¦ y\\_z|https://x.example]"),
+    ],
+)
+def test_jira_out_shows_words_as_they_stand(markdown: str, wiki: str) -> None:
+    assert to_jira_wiki(markdown) == wiki
+
+
+def test_jira_out_ends_a_list_before_what_follows_it() -> None:
+    assert to_jira_wiki("> - a\n>   - b\n>\n> — cited") == "{quote}\n* a\n** b\n\n— cited\n{quote}"
+    assert to_jira_wiki("2. two\n   - a\n3. three") == "2. two\n* a\n\n3. three"
+    assert to_jira_wiki("2. two\n3. three") == "2. two\n3. three"
+
+
+TABLE = "> Look:\n>\n> | Reply | Reason \\| more |\n> |---|---|\n> | `401` | [key](<https://x.example>) |\n> | | b |"
+
+
+def test_tables_stay_tables_where_there_are_any_and_rows_elsewhere() -> None:
+    assert to_jira_wiki(TABLE) == (
+        "{quote}\nLook:\n\n||Reply||Reason ¦ more||\n|{{401}}|[key|https://x.example]|\n| |b|\n{quote}"
+    )
+    assert to_slack(TABLE) == "> Look:\n> *Reply | Reason | more*\n> `401` | <https://x.example|key>\n>  | b"
+    assert to_plain(TABLE) == "> Look:\n> Reply | Reason | more\n> 401 | key (https://x.example)\n>  | b"
+    assert "<th>Reply</th>" in to_html(TABLE)
+    quote, table, _ = to_adf(TABLE, "end")["content"]
+    assert (quote["type"], table["type"]) == ("blockquote", "table")
+    cells = [[cell["type"] for cell in row["content"]] for row in table["content"]]
+    assert cells == [["tableHeader"] * 2, ["tableCell"] * 2, ["tableCell"] * 2]
+    (item,) = to_adf("- a\n\n  | b | c |\n  |---|---|\n  | d | e |", "end")["content"][0]["content"]
+    rows = ["".join(run["text"] for run in paragraph["content"]) for paragraph in item["content"]]
+    assert rows == ["a", "b | c", "d | e"]
 
 
 def test_forges_are_sent_no_mentions_references_or_commands() -> None:
@@ -207,13 +253,14 @@ def test_plain_out_spells_links_and_keeps_lists() -> None:
     )
 
 
-def test_adf_out_holds_only_what_a_list_item_may_hold() -> None:
-    document = to_adf("# Head\n\n1. a\n\n   > q **b** `c`\n\n   ## Sub\n\n- - x\n\n> quote\n\n---\n\n```\n```\n", "end")
+def test_adf_out_holds_only_what_a_list_item_or_a_quote_may_hold() -> None:
+    quote = "> 2. quote\n>\n>    ```\n>    x\n>    ```\n>\n> ## Sub\n>\n> > in it\n"
+    document = to_adf(f"# Head\n\n1. a\n\n   > q **b** `c`\n\n   ## Sub\n\n- - x\n\n{quote}\n---\n\n```\n```\n", "end")
     allowed = {"paragraph", "bulletList", "orderedList", "codeBlock"}
 
     def check(node: dict[str, Any]) -> None:
         for child in node.get("content", []):
-            if node["type"] == "listItem":
+            if node["type"] in {"listItem", "blockquote"}:
                 assert child["type"] in allowed
             if child["type"] == "text":
                 assert child["text"]
@@ -223,6 +270,7 @@ def test_adf_out_holds_only_what_a_list_item_may_hold() -> None:
     assert [block["type"] for block in document["content"]] == [
         "heading", "orderedList", "bulletList", "blockquote", "rule", "codeBlock", "paragraph",
     ]  # fmt: skip
+    assert [block["type"] for block in document["content"][3]["content"]] == ["orderedList", *["paragraph"] * 2]
     assert document["content"][-1]["content"] == [{"type": "text", "text": "end"}]
 
 

@@ -425,6 +425,19 @@ def test_mail_that_gitlabs_bot_opens_issues_for_is_of_no_one_account(username: s
     assert ("account" in _event(fixture, body).fields) == known
 
 
+def test_a_note_in_servicenow_sets_no_html_off() -> None:
+    """A journal field shows what is between its code tags as HTML; a note may name a stranger's mail by its subject."""
+    fixture = next(
+        fixture for fixture in load_fixtures() if (fixture.vendor, fixture.name) == ("servicenow", "record_created")
+    )
+    connector = CONNECTORS["servicenow"]
+    event = connector.parse(fixture.inbound(), fixture.config)
+    note = dataclasses.replace(NOTE, markdown="Likely the same: \\[code\\]<img src=x>\\[/CODE\\], see \\[codec\\]")
+    (call,) = connector.render(note, event, fixture.config)
+    text = call.json["work_notes"]
+    assert "Likely the same: [\u200bcode]<img src=x>[\u200b/CODE], see [codec]\n" in text
+
+
 def test_a_business_rule_of_an_earlier_version_is_named_where_its_comments_are_ignored() -> None:
     fixture = ALL["servicenow", "record_commented"]
     body = json.loads(fixture.body)

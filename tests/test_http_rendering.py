@@ -10,7 +10,16 @@ from hypothesis import strategies as st
 
 from indexer.articles import Article, parse_article
 from indexer.errors import ArticleError
-from service.rendering import LineRange, Step, first_steps, links_are_open, parse_lines, public_markdown, render_article
+from service.rendering import (
+    LineRange,
+    Step,
+    first_steps,
+    lead_links_out,
+    links_are_open,
+    parse_lines,
+    public_markdown,
+    render_article,
+)
 
 
 def article(text: str, path: str = "a/one.md") -> Article:
@@ -69,6 +78,15 @@ def test_public_markdown_keeps_line_numbers_and_drops_what_is_not_meant_for_read
     assert links_are_open("see [x](../b/two.md)", "a/one.md", everywhere)
     assert not links_are_open("see [x](../b/two.md)", "a/one.md", nowhere)
     assert links_are_open("see [x](https://example.com/two.md)", "a/one.md", nowhere)
+
+
+def test_links_of_a_piece_lead_out_where_there_is_an_address() -> None:
+    text = "[x](../b/two.md#c) [y](<../b/two.md> 'hint') [z](https://example.com/two.md) [w](#c) [v](../b/no.md)\n"
+    found = lead_links_out(text, "a/one.md", lambda path: f"https://kb/{path}" if path == "b/two.md" else None)
+    assert found == (
+        "[x](https://kb/b/two.md#c) [y](<https://kb/b/two.md> 'hint') [z](https://example.com/two.md) [w](#c) "
+        "[v](../b/no.md)\n"
+    )
 
 
 def test_a_table_scrolls_in_a_box_that_the_keyboard_reaches() -> None:

@@ -108,13 +108,13 @@ def test_a_number_is_not_given_again_and_where_it_was_the_trails_are_told_apart(
 
 def test_audit_says_why_deliveries_were_ignored_or_refused_newest_first(desk: Desk) -> None:
     trail = AuditTrail(desk.queue._database)
-    trail.write("zendesk", Action.IGNORED, "req-2", "comments are not answered (option answer_comments)")
+    trail.write("zendesk", Action.IGNORED, "req-2", "comments are not answered (option answer_comments)", "41")
     trail.reject("jira", "bad-signature", "req-3", "the signature is not that of any configured secret")
     code, out = desk.run("audit")
     assert code == 0
     shown = [line.split()[1:4] for line in out.splitlines()[1:]]
-    assert shown[:2] == [["jira", "rejected:bad-signature", "the"], ["zendesk", "ignored", "comments"]]
-    assert [line[1:] for line in shown[2:]] == [["dead", "1"], ["accepted", "2"], ["accepted", "1"]]
+    assert shown[:2] == [["jira", "rejected:bad-signature", "the"], ["zendesk", "41", "ignored"]]
+    assert [line[1:] for line in shown[2:]] == [["41", "dead"], ["42", "accepted"], ["41", "accepted"]]
     assert "option answer_comments" in out
     assert "secretword" not in out
 
@@ -124,6 +124,7 @@ def test_audit_says_why_deliveries_were_ignored_or_refused_newest_first(desk: De
     assert listed("--connector", "jira") == listed("--action", "rejected") == ["rejected:bad-signature"]
     assert listed("--action", "rejected:bad-signature") == ["rejected:bad-signature"]
     assert listed("--action", "accepted", "--limit", "1") == ["accepted"]
+    assert listed("--subject", "41") == ["ignored", "dead", "accepted"], "all that became of one ticket"
     (entry,) = json.loads(desk.run("audit", "--json", "--action", "ignored")[1])
     assert (entry["connector"], entry["job_id"], entry["request_id"]) == ("zendesk", None, "req-2")
     assert "nothing of this kind" in desk.run("audit", "--action", "replayed")[1]

@@ -9,6 +9,9 @@ import pytest
 import yaml
 
 from indexer.errors import SettingsError
+from service.connectors import reading
+from service.connectors.contract import SWITCH
+from service.connectors.registry import CONNECTORS
 from service.intake.config import load_connectors, origin_of
 from service.intake.runtime import Intake
 from service.settings import load_settings
@@ -87,8 +90,11 @@ def test_one_vendor_under_two_names(tmp_path: Path) -> None:
         ({"generic": {"secrets": "s3cret", "options": {"callback_url": "http://10.0.0.1/x"}}}, "`callback_url`"),
         ({"jira": {**ZENDESK, "options": {"site_url": "http://example.atlassian.net"}}}, "`site_url`: must begin"),
         ({"zendisk": ZENDESK}, "zendisk"),
+        ({"zendesk-emea": ZENDESK}, "the key `connector` says which"),
+        ({"zendesk": {**ZENDESK, "options": {"add_tags": "ja"}}}, "option add_tags takes yes or no"),
+        ({"jira": {**ZENDESK, "options": {"api": "rest"}}}, "option api takes platform or servicedesk"),
         ({"Zendesk": ZENDESK}, "lower-case"),
-        ({"zendesk": "s3cret"}, "`zendesk`"),
+        ({"zendesk": "s3cret"}, "`zendesk` must hold keys"),
         ("- a\n- b\n", "one table for each connector"),
         ("a: [s3cret\n", "not YAML"),
     ],
@@ -120,6 +126,19 @@ def test_a_secret_that_cannot_verify_anything_is_found_at_load(tmp_path: Path, v
         load_connectors(write(tmp_path / "c.yaml", values), {})
     for secret in ("s3cret", "not-base64", "hello"):
         assert secret not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [True, False, "Yes", " off ", "1", 0, ""])
+def test_a_switch_is_written_in_many_ways(tmp_path: Path, value: object) -> None:
+    table = {**ZENDESK, "options": {"add_tags": value}}
+    (found,) = load_connectors(write(tmp_path / "c.yaml", {"zendesk": table}), {}).values()
+    assert reading.is_on(found.config, "add_tags") == (value in (True, "Yes", "1"))
+
+
+def test_every_switch_is_known_as_one() -> None:
+    for connector in CONNECTORS.values():
+        switches = {name for name, meaning in connector.options.items() if meaning.startswith("yes: ")}
+        assert switches == {name for name, taken in connector.choices.items() if taken == SWITCH}
 
 
 def test_secrets_of_the_right_form_are_taken(tmp_path: Path) -> None:

@@ -58,9 +58,13 @@ def link_to(cited: Citation) -> str:
     return f"https://kb.example.com/{cited.path}?lines={cited.start_line}-{cited.end_line}"
 
 
+def text_of(snippet: Snippet) -> str:
+    return snippet.text
+
+
 def team_note(event: Event = TICKET, triage: Triage = NOTHING, **changes: object) -> str:
     findings = Findings(answer(suggestion()), triage)
-    return write_team_note(event, dataclasses.replace(findings, **changes), link_to).markdown  # type: ignore[arg-type]
+    return write_team_note(event, dataclasses.replace(findings, **changes), link_to, text_of).markdown  # type: ignore[arg-type]
 
 
 def test_a_team_note_cites_and_links() -> None:
@@ -72,20 +76,24 @@ def test_a_team_note_cites_and_links() -> None:
 
 def test_a_ticket_s_note_says_first_what_to_do() -> None:
     triage = dataclasses.replace(NOTHING, diagnostics=ASKING, tags=(LABEL,), known_errors=(KNOWN, OTHER_KNOWN))
-    draft = write_reply(answer(suggestion()), link_to, lambda snippet: True, quotes=1)
+    draft = write_reply(answer(suggestion()), link_to, text_of)
     assert draft is not None
     found = answer(suggestion(), suggestion("Other", "auth/b.md"), suggestion("Third", "auth/c.md", "internal"))
     text = team_note(triage=triage, answer=found, draft=draft.markdown)
-    assert [line for line in text.splitlines() if line.startswith("**")] == [
+    assert [line for line in text.replace(draft.markdown, "").splitlines() if line.startswith("**")] == [
         "**Still missing**",
         "**Suggested article** (83% sure, index v1)",
         "**Clock skew**",
-        "**Draft reply** (nothing internal in it)",
+        "**Draft reply** (nothing internal between the lines)",
         "**Further articles**",
         "**Known errors with this very signature**",
         "**Suggested fields**",
     ]
-    assert text.count("chronyc") == 2, "for the engineer with its citation, and in the reply, which stands alone"
+    assert text.count("chronyc") == 1, "quoted once, in the reply, which stands alone"
+    assert "[auth/a.md:12-18](<https://kb.example.com/auth/a.md?lines=12-18>), Resolution: quoted in the draft" in text
+    assert f"\n\n---\n\n{draft.markdown}\n---\n\n" in text, "to be copied as it stands"
+    apart = team_note(triage=triage, answer=found, draft="Hello,\n\n> Another article.\n")
+    assert "> Run `chronyc`.\n" in apart
     assert "- Other ([auth/b.md:12-18](<https://kb.example.com/auth/b.md?lines=12-18>))\n" in text
     assert "- Third, internal ([auth/c.md:12-18](<" in text
     assert "Skew: both" not in text, "the first article says that already"
@@ -168,26 +176,42 @@ def test_everything_that_triage_found_is_there_with_its_reason() -> None:
     assert "The error text" not in text
     asking = team_note(triage=triage, draft=triage.diagnostics.message)
     assert asking.count("when it happened") == 1, "the request is the draft, and stands there only"
-    assert "> Hi,\n>\n> - when it happened\n\nAsked for by [auth/a.md:12-18](<" in asking
+    assert "---\n\nHi,\n\n- when it happened\n\n---\n\nAsked for by [auth/a.md:12-18](<" in asking
 
 
 def test_a_note_suggests_tags_in_data_too() -> None:
     label = SuggestedLabel("oauth", 0.9, (), 3, "r")
     triage = dataclasses.replace(NOTHING, tags=(label,))
-    note = write_team_note(TICKET, Findings(answer(suggestion()), triage), link_to)
+    note = write_team_note(TICKET, Findings(answer(suggestion()), triage), link_to, text_of)
     assert note.tags == ("oauth",)
     assert (note.summary, note.answered, note.public) == ("Clock skew (83% sure)", True, False)
     assert note.links[0].citation == "auth/a.md:12-18"
 
 
+def test_a_note_says_what_it_comes_down_to() -> None:
+    def claims(found: Answer, triage: Triage = NOTHING) -> tuple[str, ...]:
+        return tuple(write_team_note(TICKET, Findings(found, triage), link_to, text_of).claims)
+
+    hint = SeverityHint(Severity.HIGH, (), (), "r")
+    incident = PossibleIncident(4, 0.0, 7200.0, 0.5, (), (), (), "r")
+    urgent = dataclasses.replace(NOTHING, severity=hint, incident=incident, known_errors=(OTHER_KNOWN,))
+    assert claims(answer(suggestion())) == ("auth/a.md",)
+    assert claims(answer(suggestion()), urgent) == ("auth/a.md", "auth/d.md", "high", "incident")
+    assert claims(answer(suggestion(), answered=False)) == ("no article",)
+    reply = write_reply(answer(suggestion()), link_to, text_of)
+    assert reply is not None
+    assert tuple(reply.claims) == ("auth/a.md",)
+
+
 def test_an_honest_none() -> None:
     text = team_note(answer=answer(suggestion(), answered=False))
     assert text.startswith(
-        "**No article covers this** (12% sure, index v1; 40% needed).\n\n**What came nearest**\n\n- Clock skew ("
+        "**No article covers this** (the nearest is 12% sure, 40% needed; index v1).\n\n"
+        "**What came nearest**\n\n- Clock skew ("
     )
     assert "chronyc" not in text
-    assert team_note(answer=answer(answered=False)).startswith("**No article covers this** (12% sure, index v1).")
-    note = write_team_note(TICKET, Findings(answer(answered=False), NOTHING), link_to)
+    assert team_note(answer=answer(answered=False)).startswith("**No article covers this** (index v1).")
+    note = write_team_note(TICKET, Findings(answer(answered=False), NOTHING), link_to, text_of)
     assert (note.answered, note.summary) == (False, "No article covers this")
 
 
@@ -210,7 +234,7 @@ def test_an_alert_gets_a_checklist_and_no_draft() -> None:
 
 
 def test_a_reply_has_one_article_and_nothing_of_how_it_was_found() -> None:
-    note = write_reply(answer(suggestion(), suggestion("Other", "b.md")), link_to, lambda snippet: True)
+    note = write_reply(answer(suggestion(), suggestion("Other", "b.md")), link_to, text_of)
     assert note is not None
     assert note.public
     for word in ("83", "Why", "similar", "Other", "Index", "sure", "public"):
@@ -219,7 +243,7 @@ def test_a_reply_has_one_article_and_nothing_of_how_it_was_found() -> None:
     assert "> Run `chronyc`." in note.markdown
     assert "a.md:12" not in note.markdown
     assert note.tags == ()
-    assert write_reply(answer(suggestion(), answered=False), link_to, lambda snippet: True) is None
+    assert write_reply(answer(suggestion(), answered=False), link_to, text_of) is None
 
 
 def test_a_reply_quotes_what_to_do_and_not_what_one_sees() -> None:
@@ -227,15 +251,16 @@ def test_a_reply_quotes_what_to_do_and_not_what_one_sees() -> None:
     snippets = tuple(
         Snippet(text, (), dataclasses.replace(citation(), heading_path=("A", heading))) for heading, text in parts
     )
-    for quotes, quoted in ((1, ["> Run chronyc."]), (3, ["> Run chronyc.", "> The clock is wrong."])):
-        found = answer(dataclasses.replace(suggestion(), snippets=snippets))
-        reply = write_reply(found, link_to, lambda snippet: True, quotes=quotes)
-        assert reply is not None
-        assert [line for line in reply.markdown.splitlines() if line.startswith(">")] == quoted
+    found = answer(dataclasses.replace(suggestion(), snippets=snippets))
+    reply = write_reply(found, link_to, text_of)
+    assert reply is not None
+    told = write_chat_answer(found, link_to, text_of, is_public=True)
+    for note, quoted in ((reply, ["> Run chronyc."]), (told, ["> Run chronyc.", "> The clock is wrong."])):
+        assert [line for line in note.markdown.splitlines() if line.startswith(">")] == quoted
 
 
 def test_a_snippet_that_links_inside_is_left_out_of_a_reply() -> None:
-    note = write_reply(answer(suggestion()), link_to, lambda snippet: False)
+    note = write_reply(answer(suggestion()), link_to, lambda snippet: "")
     assert note is not None
     assert "chronyc" not in note.markdown
     assert "Set the clock." in note.markdown
@@ -243,13 +268,11 @@ def test_a_snippet_that_links_inside_is_left_out_of_a_reply() -> None:
 
 
 def test_a_question_gets_the_answer_or_an_honest_none() -> None:
-    found = write_chat_answer(
-        answer(suggestion(), suggestion("Other", "b.md")), link_to, lambda snippet: True, is_public=True
-    )
+    found = write_chat_answer(answer(suggestion(), suggestion("Other", "b.md")), link_to, text_of, is_public=True)
     assert "**[Clock skew](<https://kb.example.com/auth/a.md?lines=12-18>)**" in found.markdown
     assert "Also:\n- [Other](<https://kb.example.com/b.md" in found.markdown
     assert "83" not in found.markdown
-    none = write_chat_answer(answer(suggestion(), answered=False), link_to, lambda snippet: True, is_public=True)
+    none = write_chat_answer(answer(suggestion(), answered=False), link_to, text_of, is_public=True)
     assert none.markdown.startswith("No article covers this.")
     assert "Clock" not in none.markdown
     assert (none.answered, none.links) == (False, ())

@@ -14,6 +14,7 @@ from sqlalchemy import text
 
 from eval.intake_vendor import Answer, Call, Vendor, vendor, write_connectors
 from indexer.errors import IndexCorrupt
+from indexer.metadata import Audience
 from service.connectors.contract import ConnectorConfig, Event, EventKind, Note
 from service.database import Database
 from service.intake import delivery
@@ -100,6 +101,39 @@ def work(
         await asyncio.gather(task, return_exceptions=True)
 
     asyncio.run(run())
+
+
+def test_a_ticket_is_told_nothing_twice(queue: Queue, state: Vendor, tmp_path: Path) -> None:
+    """A comment that says thank you, or asks for news, leads to the article that the first note named."""
+    configured = connectors(state, tmp_path)
+    composer = FixedComposer()
+
+    def deliver(name: str, *claims: str, kind: EventKind = EventKind.TICKET, is_public: bool = False) -> str:
+        event = dataclasses.replace(EVENT, kind=kind, delivery_id=name, audience=Audience.PUBLIC)
+        composer.note = dataclasses.replace(NOTE, claims=claims, public=is_public)
+        (job_id,) = queue.add("zendesk", [NewJob(event, is_public=is_public)], time.time()).job_ids
+        work(queue, configured, composer)
+        return queue.find(job_id).reason
+
+    said = "an earlier note of this ticket says the same"
+    assert [deliver("1", "a.md", "high"), deliver("2", "a.md"), deliver("3", "a.md", "incident")] == ["", said, ""]
+    assert [deliver("4", "incident", "high"), deliver("5", "b.md"), deliver("6", "b.md")] == [said, "", said]
+    assert [deliver("7"), deliver("8")] == ["", ""], "what claims nothing is always written"
+    assert deliver("9", "a.md", kind=EventKind.ALERT) == "", "an alert that fires anew wants its runbook anew"
+    configured = connectors(state, tmp_path, public_replies=True)
+    assert [deliver(f"p{n}", "a.md", is_public=True) for n in range(2)] == ["", said], "replies are counted apart"
+    assert len(state.comments["42"]) == 7
+
+
+def test_a_note_that_is_perhaps_written_half_is_finished(queue: Queue, state: Vendor, tmp_path: Path) -> None:
+    configured, composer = connectors(state, tmp_path), FixedComposer(dataclasses.replace(NOTE, claims=("a.md",)))
+    queue.add("zendesk", [NewJob(EVENT)], time.time())
+    work(queue, configured, composer)
+    queue.add("zendesk", [NewJob(dataclasses.replace(EVENT, delivery_id="d2"))], time.time())
+    with queue._database.begin() as connection:
+        connection.execute(text("update intake_jobs set uncertain = true where id = 2"))
+    work(queue, configured, composer)
+    assert (queue.find(2).reason, len(state.comments["42"])) == ("", 2)
 
 
 def test_calls_are_made_in_order_and_none_twice(queue: Queue, state: Vendor, tmp_path: Path) -> None:

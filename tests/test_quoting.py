@@ -57,6 +57,18 @@ def test_a_fence_is_told_for_what_it_was(text: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
+        ("if a:\n       b()\n   c(d,\n     e)", "~~~~~~text\nif a:\n    b()\nc(d,\n  e)\n~~~~~~"),
+        ("    x:\n      y: 1\n        z: 2\n\n      w: 3", "~~~~~~text\nx:\ny: 1\n  z: 2\n\nw: 3\n~~~~~~"),
+        ("too small.\n   A wrapped line.\n\nA third cause.", "too small.\n   A wrapped line.\n\nA third cause."),
+    ],
+)
+def test_code_without_its_fence_is_shown_as_code(text: str, expected: str) -> None:
+    assert make_whole(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
         ("correct it.\n4. Watch.\n5. Withdraw.", "correct it.\n\n4. Watch.\n5. Withdraw."),
         ("correct it.\n1. Watch.", "correct it.\n1. Watch."),
         ("in a\n   backfill.\n5. Split.\n   - a", "in a\nbackfill.\n\n5. Split.\n   - a"),

@@ -119,6 +119,7 @@ def test_tickets_of_this_tickets_own_account_add_nothing() -> None:
     found = find_burst(OWN, set(), others, NOW_S, account="d")
     assert found is not None
     assert found.count == 4
+    assert found.reason.startswith("5 tickets of 4 accounts with this symptom since "), "as many as are named"
 
 
 def test_an_alert_that_arrives_through_several_tools_is_one_and_no_duplicate_of_itself() -> None:

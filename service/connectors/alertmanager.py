@@ -10,7 +10,7 @@ from typing import Any
 
 from service.connectors import reading, signatures
 from service.connectors.calling import api_url, clip, post_to_operator
-from service.connectors.cards import to_card
+from service.connectors.cards import to_message
 from service.connectors.contract import (
     Connector,
     ConnectorConfig,
@@ -41,6 +41,7 @@ class Alertmanager(Connector):
     options: Mapping[str, str] = {
         "format": "slack (default; also Mattermost and Rocket.Chat), teams (a Workflows webhook) or json (our own)",
     }
+    choices: Mapping[str, frozenset[str]] = {"format": frozenset({"slack", "teams", "json"})}
     required = ("secrets", "base_url")
     secret_form = SecretForm.SIGNING_OR_TOKEN
 
@@ -99,7 +100,5 @@ def _message(note: Note, event: Event, format_: str) -> dict[str, Any]:
     if format_ == "json":
         return note_payload(note, event, is_public=False)
     if format_ == "teams":
-        card = to_card(event.title, note.markdown, note.links)
-        attachment = {"contentType": "application/vnd.microsoft.card.adaptive", "content": card}
-        return {"type": "message", "attachments": [attachment]}
+        return to_message(event.title, note.markdown, note.links)
     return {"text": clip(to_slack(f"**{escape(event.title)}**\n\n{note.markdown}"), _MAX_MESSAGE_CHARS)}

@@ -1,4 +1,4 @@
-"""A note's CommonMark as an Adaptive Card, for the Workflows webhook of Microsoft Teams.
+"""A note's CommonMark as an Adaptive Card, for messages in Microsoft Teams: a workflow's, and an outgoing webhook's.
 
 A TextBlock knows bold, italic, lists and links of Markdown and shows everything else as it is written: fences, quotes,
 check boxes. So the note is taken apart: each paragraph is a RichTextBlock, whose text runs are no Markdown at all, code
@@ -31,10 +31,17 @@ _FUNCTION = re.compile(r"\{(?=\{(?:DATE|TIME)\()")
 Element = dict[str, Any]
 
 
+def to_message(title: str, markdown: str, links: Sequence[NoteLink] = ()) -> Element:
+    """A message that is the card alone."""
+    card = {"contentType": "application/vnd.microsoft.card.adaptive", "content": to_card(title, markdown, links)}
+    return {"type": "message", "attachments": [card]}
+
+
 def to_card(title: str, markdown: str, links: Sequence[NoteLink] = ()) -> Element:
     """The card, cut where it would be too large for Teams.
 
     Args:
+        title: above the note; may be empty.
         links: articles, each of which becomes a button.
     """
     heading = _rich([_run(title, size="Large", weight="Bolder")])
@@ -76,8 +83,17 @@ def _block(node: SyntaxTreeNode, indent: str) -> list[Element]:
             return [element for item in _items(node, indent) for element in item]
         case "hr":
             return []
+        case "tr":
+            return [_tight(_rich(list(_cells(node)), indent))]
         case _:
             return _elements(node.children, indent)
+
+
+def _cells(row: SyntaxTreeNode) -> Iterator[Element]:
+    for position, cell in enumerate(row.children):
+        if position:
+            yield _run(" | ")
+        yield from _runs(cell, **({"weight": "Bolder"} if cell.type == "th" else {}))
 
 
 def _items(node: SyntaxTreeNode, indent: str) -> Iterator[list[Element]]:

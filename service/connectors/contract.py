@@ -26,6 +26,11 @@ NAME_PATTERN = r"[a-z][a-z0-9-]{0,39}"
 """What a connector may be called, in the connectors file and in its address."""
 
 
+ON = frozenset({"yes", "true", "on", "1"})
+SWITCH = ON | {"no", "false", "off", "0"}
+"""What an option that is switched on or off takes, in lower case."""
+
+
 class UnknownConnector(NotFound):
     """No connector of that name is configured."""
 
@@ -142,6 +147,8 @@ class Note:
         answered: False where no article covers the event; the note says so.
         public: whether it is a public reply (`is_public_reply`); False means an internal note.
         tags: suggested tags.
+        claims: what it comes down to, such as its first article's path. A note about a ticket that claims nothing but
+            what earlier ones did is not written; one that claims nothing always is.
     """
 
     markdown: str
@@ -150,6 +157,7 @@ class Note:
     answered: bool = True
     public: bool = False
     tags: Sequence[str] = ()
+    claims: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +233,8 @@ class Connector(Protocol):
     """Whether the HTTP answer itself carries the reply (`render_immediate`), within `answer_within_s`."""
     options: Mapping[str, str]
     """Names of the `options` it knows, with their meaning."""
+    choices: Mapping[str, frozenset[str]] = {}
+    """What those of the `options` take, in lower case, that take nothing else."""
     required: Sequence[str]
     """What must be configured: `secrets`, `base_url`, `token` or the name of an option."""
     secret_form: SecretForm = SecretForm.TEXT

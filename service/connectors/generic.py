@@ -34,6 +34,8 @@ _KINDS = {
     "question.asked": EventKind.QUESTION,
     "ping": EventKind.HANDSHAKE,
 }
+_ENDED = {"ticket.closed": "closed", "alert.resolved": "resolved"}
+"""What writes nothing: the status that the ticket or alert has from then on."""
 _COPIED_FIELDS = ("product", "component", "category", "priority", "severity", "status", "channel", "runbook_url")
 
 
@@ -53,9 +55,9 @@ class Generic(Connector):
     def parse(self, inbound: Inbound, config: ConnectorConfig) -> Event:
         body = reading.read_object(inbound.body)
         type_ = text_at(body, "type")
-        kind = _KINDS.get(type_)
+        kind = EventKind.IGNORED if type_ in _ENDED else _KINDS.get(type_)
         if kind is None:
-            raise reading.unknown_event(f"`type` must be one of {', '.join(sorted(_KINDS))}")
+            raise reading.unknown_event(f"`type` must be one of {', '.join(sorted([*_KINDS, *_ENDED]))}")
         nested = reading.object_at(body, "data")
         given = inbound.headers.get("webhook-id", "") or (text_at(body, "id") if nested else "")
         delivery = reading.delivery_id(given, inbound.body)
@@ -63,6 +65,8 @@ class Generic(Connector):
             return Event(kind, delivery, immediate={"ok": True})
         data = nested or body
         subject_id = reading.required_id(data, "id")
+        if kind is EventKind.IGNORED:
+            return reading.ignored(delivery, "the end of a ticket or alert", subject_id, status=_ENDED[type_])
         text = text_at(data, "text") or html_to_text(text_at(data, "html"))
         title = text_at(data, "title")
         if is_own_note(text):

@@ -14,6 +14,7 @@ from indexer.metadata import Audience
 from service.connectors import reading, signatures
 from service.connectors.calling import api_url, authorization
 from service.connectors.contract import (
+    SWITCH,
     Connector,
     ConnectorConfig,
     Event,
@@ -43,6 +44,7 @@ class GitHub(Connector):
         "internal_repositories": "comma-separated owner/name of private repositories all of whose readers may see "
         "internal articles",
     }
+    choices: Mapping[str, frozenset[str]] = {"answer_comments": SWITCH}
     required = ("secrets", "token")
 
     def verify(self, inbound: Inbound, config: ConnectorConfig) -> None:

@@ -13,6 +13,7 @@ from indexer.metadata import Audience
 from service.connectors import reading, signatures
 from service.connectors.calling import api_url, authorization
 from service.connectors.contract import (
+    SWITCH,
     Connector,
     ConnectorConfig,
     Event,
@@ -43,6 +44,7 @@ class GitLab(Connector):
         "internal_notes": "yes: notes are internal (read by members from the Reporter role up) and may hold internal "
         "articles",
     }
+    choices: Mapping[str, frozenset[str]] = {"answer_comments": SWITCH, "internal_notes": SWITCH}
     required = ("secrets", "token")
     secret_form = SecretForm.SIGNING_OR_TOKEN
 

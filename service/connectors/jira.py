@@ -12,8 +12,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from service.connectors import reading, signatures
+from service.connectors.adf import to_adf
 from service.connectors.calling import api_url, authorization, clip
 from service.connectors.contract import (
+    SWITCH,
     Connector,
     ConnectorConfig,
     Event,
@@ -24,7 +26,7 @@ from service.connectors.contract import (
     is_public_reply,
 )
 from service.connectors.marking import note_marker, why_own
-from service.connectors.markup import to_adf, to_jira_wiki
+from service.connectors.markup import to_jira_wiki
 from service.connectors.plain_text import adf_to_text, wiki_to_text
 from service.connectors.reading import text_at
 
@@ -49,6 +51,7 @@ class Jira(Connector):
         "api": "servicedesk (default) or platform: which REST interface the comment is written with",
         "site_url": "address of the site, for links to requests; needed where base_url is at api.atlassian.com",
     }
+    choices: Mapping[str, frozenset[str]] = {"answer_comments": SWITCH, "api": frozenset({"servicedesk", "platform"})}
     required = ("secrets", "base_url", "token")
 
     def verify(self, inbound: Inbound, config: ConnectorConfig) -> None:

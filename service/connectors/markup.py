@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
-from typing import Any
 
 from markdown_it import MarkdownIt
 from markdown_it.tree import SyntaxTreeNode
@@ -19,7 +18,17 @@ _ZERO_WIDTH = "\u200b"
 _MENTION = re.compile(r"(?<![\w`])([@#!%~&$])(?=[\w\"])")
 _REFERENCE = re.compile(r"(?<=[\w.-])([#!%~&$])(?=\d)|\b(G[HL]-)(?=\d)", re.IGNORECASE)
 """`owner/name#12` and what else a forge takes for an issue, a change or a milestone of another project; `GH-7`."""
-_TEAMS_LINK = re.compile(r"\]\(<([^<>]*)>\)")
+_JIRA_ESCAPABLE = "-#*_+?^~|%{}[]()!@"
+_JIRA_MARKUP = re.compile(
+    r"(?P<address>https?://[^\s|\[\]{}<>\"]+)"
+    r"|(?P<backslashes>\\+)"
+    r"|(?P<word>\A(?:h[1-6]|bq)(?=\.\s)|[:;](?=-?[DPp](?![A-Za-z0-9])))"
+    r"|[{}\[\]|!*_^~+]|\?\?"
+    r"|(?<![^\W_])-+|-+(?![^\W_])"
+    r"|\A#+(?=\s)"
+    r"|\((?=(?:[ynix/?]|on|off|flag|flagoff)\))|(?<=[:;])[()]"
+)
+"""What Jira would act on: phrases, macros, links, and words and faces that it shows as pictures."""
 _COMMAND = re.compile(r"^([ \t>]*)/(?=[a-z])", re.MULTILINE)
 
 
@@ -28,6 +37,10 @@ class _Dialect:
     """How one markup writes what CommonMark can say; every function is given text that is escaped already.
 
     Attributes:
+        row: a table's row, given its cells and whether they are its head.
+        bullets: signs of the items of a list, and of lists inside it.
+        apart: between the blocks of a quote, and between items of which one holds a list: a blank line where a list
+            goes on until there is one.
         nests_quotes: whether a quote may stand in a quote; otherwise the inner one is a part of the outer.
     """
 
@@ -38,8 +51,10 @@ class _Dialect:
     link: Callable[[str, str], str]
     quote: Callable[[str], str]
     fence: Callable[[str], str]
-    bullet: str
+    row: Callable[[Sequence[str], bool], str]
+    bullets: Sequence[str]
     indent: bool
+    apart: str = "\n"
     nests_quotes: bool = True
 
 
@@ -61,23 +76,6 @@ def to_jira_wiki(markdown: str) -> str:
 def to_plain(markdown: str) -> str:
     """Text with the addresses of links spelled out."""
     return _render(markdown, _PLAIN)
-
-
-def to_adf(markdown: str, last_line: str) -> dict[str, Any]:
-    """An Atlassian document, with `last_line` as its last paragraph.
-
-    https://developer.atlassian.com/cloud/jira/platform/apis/document/structure/
-    """
-    content = [block for child in parse_markdown(markdown).children for block in _adf_blocks(child, in_list=False)]
-    return {"type": "doc", "version": 1, "content": [*content, _adf_paragraph([_adf_text(last_line)])]}
-
-
-def to_teams_markdown(markdown: str) -> str:
-    """The Markdown of a message in Teams, which knows quotes and code; addresses stand without angle brackets.
-
-    https://learn.microsoft.com/microsoftteams/platform/bots/how-to/format-your-bot-messages
-    """
-    return _TEAMS_LINK.sub(lambda match: f"]({match[1].replace('(', '%28').replace(')', '%29')})", markdown)
 
 
 def to_quiet_markdown(markdown: str) -> str:
@@ -106,11 +104,11 @@ def _quiet(line: str) -> str:
 
 @cache
 def _parser() -> MarkdownIt:
-    return MarkdownIt("commonmark", {"html": False})
+    return MarkdownIt("commonmark", {"html": False}).enable("table")
 
 
 def parse_markdown(markdown: str) -> SyntaxTreeNode:
-    """The tree of a note's CommonMark, without raw HTML."""
+    """The tree of a note's CommonMark and tables, without raw HTML."""
     return SyntaxTreeNode(_parser().parse(markdown))
 
 
@@ -125,7 +123,7 @@ def _blocks(nodes: Sequence[SyntaxTreeNode], dialect: _Dialect) -> list[str]:
 def _quote(node: SyntaxTreeNode, dialect: _Dialect) -> str:
     if not dialect.nests_quotes:
         dialect = replace(dialect, quote=lambda text: text)
-    return "\n".join(_blocks(node.children, dialect))
+    return dialect.apart.join(_blocks(node.children, dialect))
 
 
 def _block(node: SyntaxTreeNode, dialect: _Dialect) -> str:
@@ -139,22 +137,27 @@ def _block(node: SyntaxTreeNode, dialect: _Dialect) -> str:
         case "fence" | "code_block":
             return dialect.fence(node.content.rstrip("\n"))
         case "bullet_list" | "ordered_list":
-            return "\n".join(_items(node, dialect))
+            return _items(node, dialect)
         case "hr":
             return "----"
+        case "tr":
+            cells = [_inline(cell, dialect) for cell in node.children]
+            return dialect.row(cells, node.children[0].type == "th")
         case _:
             return "\n".join(_blocks(node.children, dialect))
 
 
-def _items(node: SyntaxTreeNode, dialect: _Dialect) -> list[str]:
+def _items(node: SyntaxTreeNode, dialect: _Dialect) -> str:
     first = int(node.attrs.get("start", 1)) if node.type == "ordered_list" else None
+    inner = dialect if first is not None else replace(dialect, bullets=dialect.bullets[1:] or dialect.bullets)
     items = []
     for position, item in enumerate(node.children):
-        sign = dialect.bullet if first is None else f"{first + position}."
-        lines = "\n".join(_blocks(item.children, dialect)).split("\n")
+        sign = dialect.bullets[0] if first is None else f"{first + position}."
+        lines = "\n".join(_blocks(item.children, inner)).split("\n")
         pad = " " * (len(sign) + 1) if dialect.indent else ""
         items.append("\n".join([f"{sign} {lines[0]}", *(pad + line for line in lines[1:])]))
-    return items
+    holds_lists = any(child.type.endswith("_list") for item in node.children for child in item.children)
+    return (dialect.apart if first is not None and holds_lists else "\n").join(items)
 
 
 def _inline(node: SyntaxTreeNode, dialect: _Dialect) -> str:
@@ -193,7 +196,44 @@ def escape_slack(text: str) -> str:
 
 
 def _escape_jira(text: str) -> str:
-    return re.sub(r"([\\{}\[\]|!*_^~+])", r"\\\1", text)
+    """Plain text in which Jira reads no markup; addresses are left as they are, for Jira makes links of them.
+
+    A backslash escapes a sign and nothing else: two of them are a line break, unless the word holds another one. So a
+    single one stays, and what it would be taken for is parted from it by an invisible character.
+    https://jira.atlassian.com/secure/WikiRendererHelpAction.jspa?section=all
+    """
+    return _JIRA_MARKUP.sub(lambda match: _escape_jira_part(match, text), text)
+
+
+def _escape_jira_part(match: re.Match[str], text: str) -> str:
+    part, rest = match[0], text[match.end() :]
+    match match.lastgroup:
+        case "address":
+            return part
+        case "word":
+            return part + _ZERO_WIDTH
+        case "backslashes":
+            is_share = len(part) == 2 and re.match(r"\w\S*\\", rest) is not None
+            shown = part if is_share else _ZERO_WIDTH.join(part)
+            return shown if rest[:1] and rest[0] not in _JIRA_ESCAPABLE else shown + _ZERO_WIDTH
+        case _:
+            return "".join(f"\\{sign}" for sign in part)
+
+
+def _link_jira(text: str, url: str) -> str:
+    """A link's text may hold neither a bracket nor a bar, escaped or not."""
+    shown = text.replace("\\[", "\\(").replace("\\]", "\\)").replace("\\|", "¦")
+    return f"[{shown or 'link'}|{url.replace('|', '%7C').replace(']', '%5D')}]"
+
+
+def _row_jira(cells: Sequence[str], is_head: bool) -> str:
+    """A bar ends a cell, escaped or not."""
+    bar = "||" if is_head else "|"
+    return bar + "".join((cell.replace("\\|", "¦") or " ") + bar for cell in cells)
+
+
+def _row_text(cells: Sequence[str]) -> str:
+    return " | ".join(cells)
 
 
 _SLACK = _Dialect(
@@ -204,7 +244,8 @@ _SLACK = _Dialect(
     link=lambda text, url: f"<{escape_slack(url).replace('|', '%7C')}|{text.replace('|', '¦') or 'link'}>",
     quote=_quote_lines,
     fence=lambda text: f"```\n{escape_slack(text)}\n```",
-    bullet="•",
+    row=lambda cells, is_head: f"*{_row_text(cells)}*" if is_head else _row_text(cells),
+    bullets="•◦▪",
     indent=False,
 )
 
@@ -213,11 +254,13 @@ _JIRA = _Dialect(
     strong=lambda text: f"*{text}*",
     emphasis=lambda text: f"_{text}_",
     code=lambda text: "{{" + _escape_jira(text) + "}}",
-    link=lambda text, url: f"[{text or 'link'}|{url.replace('|', '%7C').replace(']', '%5D')}]",
+    link=_link_jira,
     quote=lambda text: f"{{quote}}\n{text}\n{{quote}}",
     fence=lambda text: "{noformat}\n" + text.replace("{noformat}", "{ noformat}") + "\n{noformat}",
-    bullet="*",
+    row=_row_jira,
+    bullets=("*", "**", "***"),
     indent=False,
+    apart="\n\n",
     nests_quotes=False,
 )
 
@@ -229,74 +272,7 @@ _PLAIN = _Dialect(
     link=lambda text, url: f"{text} ({url})" if text and text != url else url,
     quote=_quote_lines,
     fence=lambda text: "\n".join(f"    {line}" for line in text.split("\n")),
-    bullet="-",
+    row=lambda cells, is_head: _row_text(cells),
+    bullets="-",
     indent=True,
 )
-
-
-def _adf_blocks(node: SyntaxTreeNode, in_list: bool) -> list[dict[str, Any]]:
-    """The blocks of one node. A list item may hold neither quotes nor headings, so these become paragraphs there."""
-    match node.type:
-        case "paragraph":
-            return [_adf_paragraph(_adf_inline(node, []))]
-        case "heading":
-            if in_list:
-                return [_adf_paragraph(_adf_inline(node, [{"type": "strong"}]))]
-            level = int(node.tag.removeprefix("h"))
-            return [{"type": "heading", "attrs": {"level": level}, "content": _adf_inline(node, [])}]
-        case "blockquote":
-            inner = [block for child in node.children for block in _adf_blocks(child, in_list=True)]
-            if in_list or any(block["type"] != "paragraph" for block in inner):
-                return inner
-            return [{"type": "blockquote", "content": inner}] if inner else []
-        case "fence" | "code_block":
-            text = node.content.rstrip("\n")
-            return [{"type": "codeBlock", "content": [_adf_text(text)] if text else []}]
-        case "bullet_list" | "ordered_list":
-            kind = "bulletList" if node.type == "bullet_list" else "orderedList"
-            listing: dict[str, Any] = {"type": kind, "content": [_adf_item(item) for item in node.children]}
-            if kind == "orderedList" and node.attrs.get("start"):
-                listing["attrs"] = {"order": int(node.attrs["start"])}
-            return [listing]
-        case "hr":
-            return [] if in_list else [{"type": "rule"}]
-        case _:
-            return [block for child in node.children for block in _adf_blocks(child, in_list)]
-
-
-def _adf_item(item: SyntaxTreeNode) -> dict[str, Any]:
-    content = [block for child in item.children for block in _adf_blocks(child, in_list=True)]
-    if not content or content[0]["type"] in {"bulletList", "orderedList"}:
-        content.insert(0, _adf_paragraph([]))
-    return {"type": "listItem", "content": content}
-
-
-def _adf_paragraph(content: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    return {"type": "paragraph", "content": list(content)}
-
-
-def _adf_text(text: str, marks: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
-    return {"type": "text", "text": text, **({"marks": list(marks)} if marks else {})}
-
-
-def _adf_inline(node: SyntaxTreeNode, marks: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    spans: list[dict[str, Any]] = []
-    for child in node.children:
-        match child.type:
-            case "text" if child.content:
-                spans.append(_adf_text(child.content, marks))
-            case "code_inline":
-                kept = [mark for mark in marks if mark["type"] == "link"]
-                spans.append(_adf_text(child.content, [*kept, {"type": "code"}]))
-            case "softbreak":
-                spans.append(_adf_text(" ", marks))
-            case "hardbreak":
-                spans.append({"type": "hardBreak"})
-            case "strong" | "em":
-                spans += _adf_inline(child, [*marks, {"type": child.type}])
-            case "link":
-                link = {"type": "link", "attrs": {"href": str(child.attrs.get("href", ""))}}
-                spans += _adf_inline(child, [*marks, link])
-            case _:
-                spans += _adf_inline(child, marks)
-    return spans

@@ -9,7 +9,15 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 from indexer.metadata import Audience
-from service.connectors.contract import ConnectorConfig, Event, EventKind, Inbound, Rejected, RejectedReason
+from service.connectors.contract import (
+    ON,
+    ConnectorConfig,
+    Event,
+    EventKind,
+    Inbound,
+    Rejected,
+    RejectedReason,
+)
 
 JSON_TYPE = "application/json"
 MAX_TEXT_CHARS = 20_000
@@ -20,7 +28,6 @@ BY_STAFF = "a comment by staff"
 _MAX_ITEMS = 50
 _ID = re.compile(r"[\x21-\x7e]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
-_YES = frozenset({"yes", "true", "on", "1"})
 
 
 def require_content_type(inbound: Inbound, *allowed: str) -> str:
@@ -136,7 +143,7 @@ def present(**fields: Any) -> dict[str, Any]:
 
 def is_on(config: ConnectorConfig, option: str) -> bool:
     """Whether an option is switched on: yes, true, on or 1."""
-    return config.options.get(option, "").strip().lower() in _YES
+    return config.options.get(option, "").strip().lower() in ON
 
 
 def reply_audience(config: ConnectorConfig, is_public: bool) -> Audience:

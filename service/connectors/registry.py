@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from indexer.errors import SettingsError
 from service.connectors.alertmanager import Alertmanager
-from service.connectors.contract import Connector, ConnectorConfig, SecretForm
+from service.connectors.contract import SWITCH, Connector, ConnectorConfig, SecretForm
 from service.connectors.email import Email
 from service.connectors.generic import Generic
 from service.connectors.github import GitHub
@@ -46,11 +46,19 @@ def check_config(name: str, config: ConnectorConfig) -> None:
     """
     connector = CONNECTORS.get(name)
     if connector is None:
-        raise SettingsError(f"there is no connector {name}; there are {', '.join(sorted(CONNECTORS))}")
+        raise SettingsError(
+            f"there is no connector {name}; there are {', '.join(sorted(CONNECTORS))}; under another name, the key "
+            "`connector` says which of them it is"
+        )
     unknown = sorted(set(config.options) - set(connector.options))
     if unknown:
         known = ", ".join(sorted(connector.options)) or "none"
         raise SettingsError(f"connector {name}: no option {unknown[0]}; it has {known} (docs/connectors.md)")
+    for option, taken in connector.choices.items():
+        value = config.options.get(option, "").strip().lower()
+        if value and value not in taken:
+            known = "yes or no" if taken == SWITCH else " or ".join(sorted(taken))
+            raise SettingsError(f"connector {name}: the option {option} takes {known} (docs/connectors.md)")
     for field in connector.required:
         is_set = any(config.secrets) if field == "secrets" else _value(config, field)
         if not is_set:

@@ -6,12 +6,14 @@ Write-back: Table API, https://docs.servicenow.com/bundle/xanadu-api-reference/p
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from service.connectors import reading, signatures
 from service.connectors.calling import api_url, authorization
 from service.connectors.contract import (
+    SWITCH,
     Connector,
     ConnectorConfig,
     Event,
@@ -28,6 +30,8 @@ from service.connectors.reading import text_at
 
 _TYPES = {"record.created": "created", "record.commented": "commented"}
 _MAX_NOTE_CHARS = 30_000
+_CODE_TAG = re.compile(r"\[(?=/?code\])", re.IGNORECASE)
+"""Journal fields show as HTML what stands between `[code]` and `[/code]`, such as a stranger's subject of a mail."""
 _FIELDS = {"priority": "priority", "status": "state", "category": "category", "product": "business_service"}
 
 
@@ -41,6 +45,7 @@ class ServiceNow(Connector):
         "answer_comments": "yes: later comments by requesters get a note too, not only new records",
         "tables": "comma-separated tables that are taken; default: incident",
     }
+    choices: Mapping[str, frozenset[str]] = {"answer_comments": SWITCH}
     required = ("secrets", "base_url", "token")
     secret_form = SecretForm.SIGNING
 
@@ -87,7 +92,7 @@ class ServiceNow(Connector):
             Outbound(
                 "PATCH",
                 url,
-                {field: plain_note(note, event, _MAX_NOTE_CHARS)},
+                {field: _CODE_TAG.sub("[\u200b", plain_note(note, event, _MAX_NOTE_CHARS))},
                 {**authorization(config, "Bearer"), "Accept": "application/json"},
                 lookup_url=f"{url}?sysparm_fields=work_notes,comments&sysparm_display_value=true",
                 idempotency_marker=note_marker(event),

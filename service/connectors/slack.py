@@ -14,7 +14,17 @@ from urllib.parse import parse_qs, quote, urlsplit
 from indexer.metadata import Audience
 from service.connectors import reading, signatures
 from service.connectors.calling import api_url, authorization, clip
-from service.connectors.contract import Connector, ConnectorConfig, Event, EventKind, Inbound, Note, Outbound, Rejected
+from service.connectors.contract import (
+    SWITCH,
+    Connector,
+    ConnectorConfig,
+    Event,
+    EventKind,
+    Inbound,
+    Note,
+    Outbound,
+    Rejected,
+)
 from service.connectors.marking import note_marker
 from service.connectors.markup import escape_slack, to_slack
 from service.connectors.plain_text import slack_to_text
@@ -41,6 +51,7 @@ class Slack(Connector):
         "in_channel": "yes: answers to slash commands are shown to the whole channel, from public articles only",
         "internal_team": "id of the workspace whose members, guests included, may see internal articles",
     }
+    choices: Mapping[str, frozenset[str]] = {"in_channel": SWITCH}
     required = ("secrets", "token")
 
     def verify(self, inbound: Inbound, config: ConnectorConfig) -> None:
@@ -162,7 +173,7 @@ def _parse_shortcut(payload: Mapping[str, Any], config: ConnectorConfig) -> Even
     if text_at(payload, "type") != "message_action":
         raise reading.unknown_event("of interactions only the message shortcut is taken")
     delivery = reading.required_id(payload, "trigger_id")
-    text = slack_to_text(text_at(payload, "message", "text"))
+    text = _message_text(reading.object_at(payload, "message"))
     if not text:
         return reading.ignored(delivery, _EMPTY)
     teams = {text_at(payload, "team", "id"), text_at(payload, "user", "team_id")} - {""}
@@ -176,6 +187,25 @@ def _parse_shortcut(payload: Mapping[str, Any], config: ConnectorConfig) -> Even
         audience=_audience(teams, config, seen_by_others=False),
         immediate={},
     )
+
+
+def _message_text(message: Mapping[str, Any]) -> str:
+    """What a message says; alerting tools say it in blocks and attachments only."""
+    if text := slack_to_text(text_at(message, "text")):
+        return text
+    parts: list[str] = []
+    attachments = reading.objects_at(message, "attachments")
+    for holder in (message, *attachments):
+        said = [text_at(holder, name) for name in ("title", "pretext", "text")]
+        parts += said if any(said) else [text_at(holder, "fallback")]
+        for block in reading.objects_at(holder, "blocks"):
+            parts += [text_at(block, "text", "text"), *(text_at(field, "text") for field in _fields(block))]
+        parts += [f"{text_at(field, 'title')}: {text_at(field, 'value')}" for field in _fields(holder)]
+    return slack_to_text("\n".join(dict.fromkeys(part for part in parts if part)))
+
+
+def _fields(holder: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    return reading.objects_at(holder, "fields")
 
 
 def _audience(teams: set[str], config: ConnectorConfig, seen_by_others: bool) -> Audience:

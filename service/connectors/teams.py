@@ -1,4 +1,4 @@
-"""Microsoft Teams outgoing webhook: a mention of its name in a channel; the HTTP answer is the reply.
+"""Microsoft Teams outgoing webhook: a mention of its name in a channel; the HTTP answer is the reply, a card.
 
 https://learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/add-outgoing-webhook
 """
@@ -11,7 +11,7 @@ from typing import Any
 
 from indexer.metadata import Audience
 from service.connectors import reading, signatures
-from service.connectors.calling import clip
+from service.connectors.cards import to_message
 from service.connectors.contract import (
     Connector,
     ConnectorConfig,
@@ -22,12 +22,10 @@ from service.connectors.contract import (
     Outbound,
     SecretForm,
 )
-from service.connectors.markup import to_teams_markdown
 from service.connectors.plain_text import html_to_text
 from service.connectors.reading import text_at
 
 _MENTION = re.compile(r"<at\b[^<>]*>[^<]*</at>", re.IGNORECASE)
-_MAX_REPLY_CHARS = 20_000
 
 
 class Teams(Connector):
@@ -72,4 +70,4 @@ class Teams(Connector):
         return []
 
     def render_immediate(self, note: Note, event: Event, config: ConnectorConfig) -> Mapping[str, Any]:
-        return {"type": "message", "text": clip(to_teams_markdown(note.markdown.strip()), _MAX_REPLY_CHARS)}
+        return to_message("", note.markdown, note.links)

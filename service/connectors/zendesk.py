@@ -14,6 +14,7 @@ from typing import Any
 from service.connectors import reading, signatures
 from service.connectors.calling import api_url, authorization, clip
 from service.connectors.contract import (
+    SWITCH,
     Connector,
     ConnectorConfig,
     Event,
@@ -44,6 +45,7 @@ class Zendesk(Connector):
         "answer_comments": "yes: requesters' later public comments get a note too, not only new tickets",
         "add_tags": "yes: suggested tags are added to the ticket; existing tags stay",
     }
+    choices: Mapping[str, frozenset[str]] = {"answer_comments": SWITCH, "add_tags": SWITCH}
     required = ("secrets", "base_url", "token")
 
     def verify(self, inbound: Inbound, config: ConnectorConfig) -> None:

@@ -24,6 +24,7 @@ AUDIT = Table(
     Column("job_id", Integer, index=True),
     Column("request_id", String(80), nullable=False),
     Column("detail", String(300), nullable=False),
+    Column("subject_id", String(300)),
 )
 
 REJECTIONS_PER_MINUTE = 60
@@ -57,6 +58,7 @@ class Entry:
         at_s: Unix time in seconds.
         action: an Action, or `rejected:` and why.
         job_id: None where nothing was queued.
+        subject_id: the ticket's, alert's or conversation's id at the vendor; empty where it is not known.
     """
 
     at_s: float
@@ -65,6 +67,7 @@ class Entry:
     job_id: int | None
     request_id: str
     detail: str
+    subject_id: str = ""
 
 
 class AuditTrail:
@@ -90,10 +93,12 @@ class AuditTrail:
         with self._database.begin() as connection:
             write_entry(connection, Entry(now, connector, f"{REJECTED}:{reason}", None, request_id, detail))
 
-    def write(self, connector: str, action: Action, request_id: str = "", detail: str = "") -> None:
+    def write(
+        self, connector: str, action: Action, request_id: str = "", detail: str = "", subject_id: str = ""
+    ) -> None:
         """Write an entry that belongs to no job."""
         with self._database.begin() as connection:
-            write_entry(connection, Entry(self._clock(), connector, action, None, request_id, detail))
+            write_entry(connection, Entry(self._clock(), connector, action, None, request_id, detail, subject_id))
 
     def of_job(self, job_id: int, since_s: float = 0.0) -> list[Entry]:
         """A job's entries, oldest first.
@@ -106,11 +111,18 @@ class AuditTrail:
             rows = connection.execute(query)
             return [_entry(row._mapping) for row in rows]
 
-    def latest(self, limit: int = 50, connector: str | None = None, action: str | None = None) -> list[Entry]:
+    def latest(
+        self,
+        limit: int = 50,
+        connector: str | None = None,
+        action: str | None = None,
+        subject_id: str | None = None,
+    ) -> list[Entry]:
         """The newest entries, newest first.
 
         Args:
             action: an Action; REJECTED for all rejections, or a single one's whole name.
+            subject_id: only of this ticket, alert or conversation.
         """
         query = select(AUDIT).order_by(desc(AUDIT.c.id)).limit(limit)
         if connector:
@@ -119,6 +131,8 @@ class AuditTrail:
             query = query.where(AUDIT.c.action.startswith(f"{REJECTED}:"))
         elif action:
             query = query.where(AUDIT.c.action == action)
+        if subject_id:
+            query = query.where(AUDIT.c.subject_id == subject_id)
         with self._database.begin() as connection:
             return [_entry(row._mapping) for row in connection.execute(query)]
 
@@ -138,10 +152,12 @@ def write_entry(connection: Connection, entry: Entry) -> None:
             job_id=entry.job_id,
             request_id=entry.request_id[:80],
             detail=entry.detail[:300],
+            subject_id=entry.subject_id[:300] or None,
         )
     )
 
 
 def _entry(values: object) -> Entry:
     row = dict(values)  # type: ignore[call-overload]
-    return Entry(row["at_s"], row["connector"], row["action"], row["job_id"], row["request_id"], row["detail"])
+    del row["id"]
+    return Entry(**{**row, "subject_id": row["subject_id"] or ""})

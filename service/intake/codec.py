@@ -33,7 +33,7 @@ def decode_note(text: str) -> Note:
     """The note that `encode_note` wrote. Raises ValueError, TypeError or KeyError if it is none."""
     values = _known(Note, json.loads(text))
     links = tuple(NoteLink(**_known(NoteLink, link)) for link in values["links"])
-    return Note(**{**values, "links": links, "tags": tuple(values["tags"])})
+    return Note(**{**values, "links": links, "tags": tuple(values["tags"]), "claims": tuple(values.get("claims", ()))})
 
 
 def _known(kind: type[Event | Note | NoteLink], values: Any) -> dict[str, Any]:

@@ -110,6 +110,10 @@ def show_audit(
             "dead …",
         ),
     ] = None,
+    subject: Annotated[
+        str | None,
+        typer.Option("--subject", help="Only of this ticket or alert, by its id as `kb intake list` shows it."),
+    ] = None,
     limit: LimitOption = 50,
     as_json: JsonOption = False,
     index: IndexOption = None,
@@ -118,13 +122,13 @@ def show_audit(
     """Show what was decided about deliveries and why, newest first, those that were ignored or refused included."""
     _check_action(action)
     with _stored(index, settings_file) as stores:
-        entries = stores.audit.latest(limit, connector, action)
+        entries = stores.audit.latest(limit, connector, action, subject)
     if as_json:
         _print_json([{**asdict(entry), "at": _time(entry.at_s)} for entry in entries])
     elif entries:
         _print_entries(entries)
     else:
-        asked = " of this kind" if connector or action else ""
+        asked = " of this kind" if connector or action or subject else ""
         typer.echo(f"nothing{asked} is in the audit trail, which is kept for KB_INTAKE_KEEP_DAYS")
 
 
@@ -343,9 +347,9 @@ def _print_entries(entries: list[Entry]) -> None:
 
     from service.terminal import print_table
 
-    table = Table("at", "connector", "action", "note", "why", box=None, header_style="bold")
+    table = Table("at", "connector", "subject", "action", "note", "why", box=None, header_style="bold")
     for entry in entries:
-        values = (_time(entry.at_s), entry.connector, entry.action, entry.job_id or "", entry.detail)
+        values = (_time(entry.at_s), entry.connector, entry.subject_id, entry.action, entry.job_id or "", entry.detail)
         table.add_row(*(Text(str(value)) for value in values))
     print_table(Console(), table)
 

@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from indexer.errors import InputError, NotFound
@@ -18,12 +18,13 @@ from indexer.metadata import Audience
 from indexer.scope import INTERNAL, PUBLIC, Scope
 from service.answers import Answer, Citation, Question, Snippet
 from service.connectors.contract import ConnectorConfig, Event, EventKind, Note
+from service.diagnostics import compare_basics
 from service.http.links import article_url, citation_url, links_within
-from service.intake.note import Checklist, Findings, write_chat_answer, write_reply, write_team_note
+from service.intake.note import Checklist, Findings, TextOf, write_chat_answer, write_reply, write_team_note
 from service.intake.recent import RecentTickets, account_of
 from service.intake.worker import Composed
 from service.queries import read_question
-from service.rendering import first_steps, links_are_open
+from service.rendering import Step, first_steps, lead_links_out, links_are_open
 
 if TYPE_CHECKING:
     from indexer.articles import Article
@@ -82,11 +83,11 @@ class AssistantComposer:
         if event.kind is EventKind.QUESTION:
             scope = INTERNAL if event.audience is Audience.INTERNAL else PUBLIC
             answer = assistant.answer(question, scope)
-            note = write_chat_answer(answer, self._link, self._shows(assistant, scope), is_public=is_public)
+            note = write_chat_answer(answer, self._link, self._text_of(assistant, scope), is_public=is_public)
             return Composed(note, answer.index_version)
         if event.audience is Audience.PUBLIC:
             answer = assistant.answer(question, PUBLIC)
-            reply = write_reply(answer, self._link, self._shows(assistant, PUBLIC), is_public=is_public)
+            reply = write_reply(answer, self._link, self._text_of(assistant, PUBLIC), is_public=is_public)
             return Composed(reply, answer.index_version, "" if reply else "no public article answers with confidence")
         return self._for_team(assistant, event, question, connector)
 
@@ -109,22 +110,28 @@ class AssistantComposer:
         findings = Findings(
             answer=answer,
             triage=found,
-            draft="" if is_alert else self._draft(assistant, question, found),
+            draft="" if is_alert else self._draft(assistant, question, answer, found),
             checklist=self._checklist(assistant, event, answer, found) if is_alert else None,
         )
-        return Composed(write_team_note(event, findings, self._link), answer.index_version)
+        note = write_team_note(event, findings, self._link, self._text_of(assistant, INTERNAL))
+        return Composed(note, answer.index_version)
 
-    def _draft(self, assistant: Assistant, question: Question, found: Triage) -> str:
-        """A reply that may be sent as it stands: a public article, or else a request for what is missing."""
+    def _draft(self, assistant: Assistant, question: Question, answer: Answer, found: Triage) -> str:
+        """A reply that may be sent as it stands: a public article, or else a request for what is missing.
+
+        Where no article is trusted, none says what is missing; then it is what helps with any ticket.
+        """
         public = assistant.answer(dataclasses.replace(question, limit=1), PUBLIC)
-        reply: Note | None = write_reply(public, self._link, self._shows(assistant, PUBLIC), quotes=1)
-        return reply.markdown if reply else found.diagnostics.message
+        reply: Note | None = write_reply(public, self._link, self._text_of(assistant, PUBLIC))
+        if reply is not None:
+            return reply.markdown
+        return (found.diagnostics if answer.answered else compare_basics(question)).message
 
     def _checklist(self, assistant: Assistant, event: Event, answer: Answer, found: Triage) -> Checklist | None:
         """The runbook that the alert names, or else the one that fits."""
         named = self._named_runbook(assistant, str(event.fields.get("runbook_url", "")))
         if named is not None and (steps := first_steps(named)):
-            return self._as_checklist(named, tuple(step.markdown for step in steps), "the alert names it")
+            return self._as_checklist(assistant, named, steps, "the alert names it")
         if not answer.answered:
             return None
         candidates = [(found.playbook.path, found.playbook.reason)] if found.playbook else []
@@ -132,7 +139,7 @@ class AssistantComposer:
         for path, reason in candidates:
             article = _find(assistant, path, INTERNAL)
             if article is not None and (steps := first_steps(article)):
-                return self._as_checklist(article, tuple(step.markdown for step in steps), reason)
+                return self._as_checklist(assistant, article, steps, reason)
         return None
 
     def _named_runbook(self, assistant: Assistant, url: str) -> Article | None:
@@ -151,17 +158,28 @@ class AssistantComposer:
         found = (_find(assistant, name, INTERNAL) for name in names if name)
         return next((article for article in found if article is not None), None)
 
-    def _as_checklist(self, article: Article, steps: tuple[str, ...], reason: str) -> Checklist:
+    def _as_checklist(self, assistant: Assistant, article: Article, steps: Sequence[Step], reason: str) -> Checklist:
+        link_for = self._links_within(assistant, INTERNAL)
+        told = tuple(lead_links_out(step.markdown, article.path, link_for) for step in steps)
         url = self._base_url + article_url(article.path)
-        return Checklist(article.title, article.path, url, steps, reason)
+        return Checklist(article.title, article.path, url, told, reason)
 
     def _link(self, citation: Citation) -> str:
         return self._base_url + citation_url(citation)
 
-    def _shows(self, assistant: Assistant, scope: Scope) -> Callable[[Snippet], bool]:
-        """Whether every article that a snippet links to is inside the scope too."""
-        link_for = links_within(assistant, scope)
-        return lambda snippet: links_are_open(snippet.text, snippet.citation.path, link_for)
+    def _links_within(self, assistant: Assistant, scope: Scope) -> Callable[[str], str | None]:
+        return links_within(assistant, scope, lambda path: self._base_url + article_url(path))
+
+    def _text_of(self, assistant: Assistant, scope: Scope) -> TextOf:
+        """A snippet's words; none to the public where an article that it links to is outside the scope."""
+        link_for = self._links_within(assistant, scope)
+
+        def text_of(snippet: Snippet) -> str:
+            text, path = snippet.text, snippet.citation.path
+            is_open = Audience.INTERNAL in scope.audiences or links_are_open(text, path, link_for)
+            return lead_links_out(text, path, link_for) if is_open else ""
+
+        return text_of
 
 
 def _find(assistant: Assistant, name: str, scope: Scope) -> Article | None:

@@ -149,6 +149,8 @@ def _parse_yaml(file: Path, text: str) -> Any:
 
 
 def _check(values: Any, where: str) -> ConnectorTable:
+    if not isinstance(values or {}, dict):
+        raise SettingsError(f"{where} must hold keys such as `secrets` and `token`; see docs/intake.md")
     try:
         return ConnectorTable.model_validate(values or {})
     except ValidationError as error:

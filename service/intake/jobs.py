@@ -36,13 +36,16 @@ JOBS = Table(
     Column("index_version", String(200), nullable=False),
     Column("calls_made", Text, nullable=False),
     Column("reason", String(300), nullable=False),
+    Column("claims", Text),
     UniqueConstraint("connector", "delivery_id"),
     UniqueConstraint("connector", "replay_key"),
     Index("intake_jobs_due", "state", "connector", "due_s"),
     Index("intake_jobs_finished", "state", "finished_s"),
+    Index("intake_jobs_subject", "connector", "subject_id"),
     sqlite_autoincrement=True,
 )
-"""`due_s`: when it may be taken; of a job in work, when its lease ends. `event` and `note` hold the ticket's words."""
+"""`due_s`: when it may be taken; of a job in work, when its lease ends. `event` and `note` hold the ticket's words,
+`claims` what the note that was written came down to."""
 
 Words = TypeVar("Words", Event, Note)
 

@@ -10,6 +10,7 @@ answer from the public articles.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -17,17 +18,17 @@ from datetime import UTC, datetime
 
 from service.answers import Answer, Reason, Snippet, Suggestion
 from service.connectors.contract import Event, EventKind, Note, NoteLink
-from service.notes import LinkTo, block_quote, escape, link_lines, quote_lines, quote_snippet
+from service.notes import LinkTo, block_quote, cite_snippet, escape, link_lines, quote_lines, quote_snippet
 from service.quoting import make_whole
 from service.sections import SectionRole, role_of
 from service.triage import Triage
 from service.triage_similar import Duplicate, NamedTicket, telling
 
-Shows = Callable[[Snippet], bool]
-"""Whether a snippet may be shown: for the public, one whose every link leads to a public article."""
+TextOf = Callable[[Snippet], str]
+"""A snippet's words with links that work anywhere; empty where it may not be shown, as to the public what links to an
+internal article."""
 
 MAX_ARTICLES = 3
-MAX_QUOTES = 2
 _MAX_STEPS = 20
 _MAX_NAMED = 10
 _WEB_ADDRESS = re.compile(r"https?://[^\s<>]+")
@@ -72,7 +73,7 @@ class Findings:
         return bool(self.draft) and self.draft == self.triage.diagnostics.message
 
 
-def write_team_note(event: Event, findings: Findings, link_to: LinkTo) -> Note:
+def write_team_note(event: Event, findings: Findings, link_to: LinkTo, text_of: TextOf) -> Note:
     """The internal note for a ticket or an alert: what to do first, then what else is known."""
     answer, triage = findings.answer, findings.triage
     is_alert = event.kind is EventKind.ALERT
@@ -80,7 +81,7 @@ def write_team_note(event: Event, findings: Findings, link_to: LinkTo) -> Note:
         _incident(triage),
         _severity(triage),
         _checklist(findings.checklist, answer) if is_alert else _missing(findings, link_to),
-        _first_article(findings, link_to),
+        _first_article(findings, link_to, text_of),
         "" if is_alert else _draft(findings, link_to),
         _further_articles(answer, link_to),
         _known_errors(findings, link_to),
@@ -93,32 +94,31 @@ def write_team_note(event: Event, findings: Findings, link_to: LinkTo) -> Note:
         links=_links(answer.suggestions[:MAX_ARTICLES], link_to),
         answered=answer.answered,
         tags=tuple(label.value for label in triage.tags),
+        claims=_claims(findings),
     )
 
 
-def write_reply(
-    answer: Answer, link_to: LinkTo, shows: Shows, *, is_public: bool = True, quotes: int = MAX_QUOTES
-) -> Note | None:
+def write_reply(answer: Answer, link_to: LinkTo, text_of: TextOf, *, is_public: bool = True) -> Note | None:
     """The reply to a customer: the trusted article, with its title as the link; None where no article is trusted.
 
     Args:
         answer: from the public articles alone.
         is_public: False for a place that the public can read and a vendor that keeps no replies apart.
-        quotes: how many of its snippets are quoted at most.
     """
     if not (answer.answered and answer.suggestions):
         return None
     best = answer.suggestions[0]
     lines = ["Hello,", "", "this article describes what you report and what to do about it:", ""]
     lines += [
-        _public_article(best, link_to, shows, quotes),
+        _public_article(best, link_to, text_of, quotes=1),
         "",
         "If it does not help, reply here and we will look into it.",
     ]
-    return Note("\n".join(lines) + "\n", best.title, _links([best], link_to), public=is_public)
+    links = _links([best], link_to)
+    return Note("\n".join(lines) + "\n", best.title, links, public=is_public, claims=(best.path,))
 
 
-def write_chat_answer(answer: Answer, link_to: LinkTo, shows: Shows, *, is_public: bool) -> Note:
+def write_chat_answer(answer: Answer, link_to: LinkTo, text_of: TextOf, *, is_public: bool) -> Note:
     """The answer to somebody who asked; an honest none where no article is trusted.
 
     Args:
@@ -128,10 +128,19 @@ def write_chat_answer(answer: Answer, link_to: LinkTo, shows: Shows, *, is_publi
         text = "No article covers this. Please describe the symptom with its exact error text, or ask a person."
         return Note(text + "\n", "No article covers this", answered=False, public=is_public)
     best = answer.suggestions[:MAX_ARTICLES]
-    parts = [_public_article(best[0], link_to, shows, MAX_QUOTES)]
+    parts = [_public_article(best[0], link_to, text_of, quotes=2)]
     if others := _links(best[1:], link_to):
         parts.append("Also:\n" + "\n".join(f"- [{escape(link.title)}](<{link.url}>)" for link in others))
     return Note("\n\n".join(parts) + "\n", best[0].title, _links(best, link_to), public=is_public)
+
+
+def _claims(findings: Findings) -> tuple[str, ...]:
+    """The articles that are named for certain, and what makes the ticket urgent. Duplicates go on coming."""
+    answer, triage = findings.answer, findings.triage
+    first = answer.suggestions[0].path if answer.answered and answer.suggestions else "no article"
+    severity = [triage.severity.severity.value] if triage.severity else []
+    incident = ["incident"] if triage.incident else []
+    return (first, *(error.path for error in triage.known_errors), *severity, *incident)
 
 
 def _summary(answer: Answer) -> str:
@@ -140,19 +149,26 @@ def _summary(answer: Answer) -> str:
     return f"{answer.suggestions[0].title} ({answer.confidence:.0%} sure)"
 
 
-def _first_article(findings: Findings, link_to: LinkTo) -> str:
+def _first_article(findings: Findings, link_to: LinkTo, text_of: TextOf) -> str:
     """The first article with its quoted lines, if it is trusted and not the checklist already."""
     answer = findings.answer
-    sure = f"{answer.confidence:.0%} sure, index {answer.index_version}"
+    index = f"index {answer.index_version}"
     if not answer.suggestions:
-        return f"**No article covers this** ({sure})."
+        return f"**No article covers this** ({index})."
+    sure = f"{answer.confidence:.0%} sure"
     if not answer.answered:
-        return f"**No article covers this** ({sure}; {answer.threshold:.0%} needed)."
+        return f"**No article covers this** (the nearest is {sure}, {answer.threshold:.0%} needed; {index})."
+    sure = f"{sure}, {index}"
     best = answer.suggestions[0]
     if findings.checklist is not None and findings.checklist.path == best.path:
         return f"**Suggested article**: the same ({sure})"
     lines = [f"**Suggested article** ({sure})", "", f"**{escape(best.title)}**{_badge(best)}"]
-    lines += [f"\n{quote_snippet(snippet, link_to)}" for snippet in best.snippets[:1]]
+    for snippet in best.snippets[:1]:
+        shown = dataclasses.replace(snippet, text=text_of(snippet))
+        if not findings.draft_asks and block_quote(make_whole(shown.text)) in findings.draft:
+            lines += ["", f"{cite_snippet(snippet, link_to)}: quoted in the draft reply"]
+        else:
+            lines += ["", quote_snippet(shown, link_to)]
     if why := "; ".join(reason.detail for reason in best.reasons if _tells(reason)):
         lines += ["", f"Why: {escape(why)}"]
     return "\n".join(lines)
@@ -177,18 +193,18 @@ def _badge(suggestion: Suggestion) -> str:
     return ", internal" if suggestion.audience == "internal" else ""
 
 
-def _public_article(suggestion: Suggestion, link_to: LinkTo, shows: Shows, quotes: int) -> str:
+def _public_article(suggestion: Suggestion, link_to: LinkTo, text_of: TextOf, quotes: int) -> str:
     """Title as a link, summary and quoted lines; no path, score, reason, count or audience.
 
     What to do is quoted first, and never what one sees: who reports a symptom has seen it.
     """
-    roles = [(role_of(snippet.citation.heading_path), snippet) for snippet in suggestion.snippets if shows(snippet)]
+    roles = [(role_of(snippet.citation.heading_path), snippet) for snippet in suggestion.snippets if text_of(snippet)]
     told = [(role, snippet) for role, snippet in roles if role not in {SectionRole.SIGHT, SectionRole.REFERENCE}]
     shown = [snippet for _, snippet in sorted(told, key=lambda pair: pair[0] is not SectionRole.ACTION)]
     cited = next(iter([*shown, *suggestion.snippets]), None)
     title = escape(suggestion.title)
     heading = f"**[{title}](<{link_to(cited.citation)}>)**" if cited else f"**{title}**"
-    quoted = (block_quote(make_whole(snippet.text)) for snippet in shown[:quotes])
+    quoted = (block_quote(make_whole(text_of(snippet))) for snippet in shown[:quotes])
     return "\n\n".join(part for part in (heading, escape(suggestion.summary), *quoted) if part)
 
 
@@ -271,7 +287,8 @@ def _missing(findings: Findings, link_to: LinkTo) -> str:
 def _draft(findings: Findings, link_to: LinkTo) -> str:
     if not findings.draft:
         return ""
-    text = f"**Draft reply** (nothing internal in it)\n\n{block_quote(findings.draft)}"
+    # Not a quote: in tools that show plain text its marks would have to be taken off each line before it is sent.
+    text = f"**Draft reply** (nothing internal between the lines)\n\n---\n\n{findings.draft.strip()}\n\n---"
     if findings.draft_asks:
         sources = dict.fromkeys(link_lines(source, link_to) for source in findings.triage.diagnostics.sources)
         text += f"\n\nAsked for by {', '.join(sources)}" if sources else ""

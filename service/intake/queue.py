@@ -59,11 +59,12 @@ class Queue:
             StateUnavailable: nothing was stored.
         """
         first, *others = jobs
+        kind = first.event.kind.value
         with self._database.begin() as connection:
             job_id = self._insert(connection, connector, first, received_s)
             if job_id is not None:
                 action = Action.ANSWERED if first.is_answered else Action.ACCEPTED
-                self._audit(connection, connector, action, job_id, request_id, first.event.kind.value)
+                self._audit(connection, connector, action, job_id, first.event.subject_id, kind, request_id)
                 made = [self._insert(connection, connector, job, received_s) for job in others]
                 return Added((job_id, *(other for other in made if other is not None)))
             ids = [job.event.delivery_id for job in jobs]
@@ -72,7 +73,8 @@ class Queue:
             )
             job_ids = tuple(row.id for row in known)
             if job_ids:
-                self._audit(connection, connector, Action.DUPLICATE, job_ids[0], request_id, first.event.kind.value)
+                subject_id = first.event.subject_id
+                self._audit(connection, connector, Action.DUPLICATE, job_ids[0], subject_id, kind, request_id)
             return Added(job_ids, duplicate=bool(job_ids), replayed=not job_ids)
 
     def due(self) -> list[str]:
@@ -124,8 +126,23 @@ class Queue:
             uncertain=False,
         )
 
-    def finish(self, job: Job, action: Action, detail: str = "") -> None:
-        """The job is done; the ticket's words are deleted. Raises LeaseLost."""
+    def claimed(self, job: Job) -> frozenset[str]:
+        """What the notes written about the job's ticket came down to; replies and notes each by themselves."""
+        query = select(JOBS.c.claims).where(
+            JOBS.c.connector == job.connector,
+            JOBS.c.subject_id == job.subject_id,
+            JOBS.c.is_public == job.is_public,
+            JOBS.c.claims.is_not(None),
+        )
+        with self._database.begin() as connection:
+            return frozenset(claim for row in connection.execute(query) for claim in json.loads(row.claims))
+
+    def finish(self, job: Job, action: Action, detail: str = "", claims: Sequence[str] = ()) -> None:
+        """The job is done; the ticket's words are deleted. Raises LeaseLost.
+
+        Args:
+            claims: of the note that was written.
+        """
         self._change(
             job,
             (action, detail),
@@ -136,6 +153,7 @@ class Queue:
             event=None,
             note=None,
             reason=detail,
+            claims=json.dumps(list(claims)) if claims else None,
         )
 
     def retry(self, job: Job, after_s: float, reason: str, *, uncertain: bool) -> None:
@@ -206,7 +224,7 @@ class Queue:
             update(JOBS)
             .where(JOBS.c.state == JobState.DEAD.value, JOBS.c.event.is_not(None))
             .values(state=JobState.WAITING.value, due_s=self._clock(), attempts=0, finished_s=None, note=None)
-            .returning(JOBS.c.id, JOBS.c.connector)
+            .returning(JOBS.c.id, JOBS.c.connector, JOBS.c.subject_id)
         )
         wanted = list(job_ids)
         if wanted:
@@ -216,12 +234,13 @@ class Queue:
         with self._database.begin() as connection:
             rows = connection.execute(query).all()
             for row in rows:
-                self._audit(connection, row.connector, Action.REPLAYED, row.id, "", "by the operator")
+                self._audit(connection, row.connector, Action.REPLAYED, row.id, row.subject_id, "by the operator")
         return sorted(row.id for row in rows)
 
     def purge(self, state: JobState, before_s: float | None = None, connector: str | None = None) -> int:
         """Delete jobs that are done or dead, and finished before `before_s`; returns how many."""
-        query = delete(JOBS).where(JOBS.c.state == state.value).returning(JOBS.c.id, JOBS.c.connector)
+        gone = JOBS.c.id, JOBS.c.connector, JOBS.c.subject_id
+        query = delete(JOBS).where(JOBS.c.state == state.value).returning(*gone)
         if before_s is not None:
             query = query.where(JOBS.c.finished_s < before_s)
         if connector:
@@ -230,7 +249,7 @@ class Queue:
             rows = connection.execute(query).all()
             if state is JobState.DEAD:
                 for row in rows:
-                    self._audit(connection, row.connector, Action.PURGED, row.id, "", "never delivered")
+                    self._audit(connection, row.connector, Action.PURGED, row.id, row.subject_id, "never delivered")
         return len(rows)
 
     def _insert(self, connection: Connection, connector: str, job: NewJob, received_s: float) -> int | None:
@@ -269,12 +288,19 @@ class Queue:
             if connection.execute(update(JOBS).where(mine).values(**values)).rowcount != 1:
                 raise LeaseLost(f"job {job.id} was taken over by another worker")
             if audit:
-                self._audit(connection, job.connector, audit[0], job.id, "", audit[1])
+                self._audit(connection, job.connector, audit[0], job.id, job.subject_id, audit[1])
 
     def _audit(
-        self, connection: Connection, connector: str, action: Action, job_id: int, request_id: str, detail: str
+        self,
+        connection: Connection,
+        connector: str,
+        action: Action,
+        job_id: int,
+        subject_id: str,
+        detail: str,
+        request_id: str = "",
     ) -> None:
-        write_entry(connection, Entry(self._clock(), connector, action, job_id, request_id, detail))
+        write_entry(connection, Entry(self._clock(), connector, action, job_id, request_id, detail, subject_id))
 
 
 def _is_due(now_s: float) -> Any:

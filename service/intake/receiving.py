@@ -114,7 +114,7 @@ class Receiver:
             case EventKind.IGNORED:
                 why = str(event.fields.get("ignored", ""))
                 self._recent.update_status(configured.name, event)
-                self._audit.write(configured.name, Action.IGNORED, request_id, why)
+                self._audit.write(configured.name, Action.IGNORED, request_id, why, event.subject_id)
                 return Receipt(Status.IGNORED, immediate=event.immediate)
         if not event.delivery_id or len(event.delivery_id) > _MAX_DELIVERY_ID:
             raise Rejected(RejectedReason.MALFORMED, "the delivery id is missing or too long")

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Protocol, TypeVar
 
 from indexer.errors import KBError
-from service.connectors.contract import ConnectorConfig, Event, Note, Outbound, is_public_reply
+from service.connectors.contract import ConnectorConfig, Event, EventKind, Note, Outbound, is_public_reply
 from service.intake.audit import Action
 from service.intake.config import Configured
 from service.intake.delivery import Delivered, Refused, Sender, TryLater, backoff_s, call_keys
@@ -261,7 +261,16 @@ class Worker:
             return None
         if composed.note is None:
             await self._finish(job, Action.NOTHING_TO_WRITE, composed.reason)
+        elif await self._is_said(job, event, composed.note):
+            await self._finish(job, Action.NOTHING_TO_WRITE, "an earlier note of this ticket says the same")
+            return None
         return composed
+
+    async def _is_said(self, job: Job, event: Event, note: Note) -> bool:
+        """Whether the notes about this ticket say it all. What is perhaps written half is finished."""
+        if event.kind is not EventKind.TICKET or not note.claims or job.calls_made or job.uncertain:
+            return False
+        return set(note.claims) <= await self._store(lambda: self._queue.claimed(job))
 
     async def _deliver(
         self,
@@ -302,7 +311,7 @@ class Worker:
             made.add(key)
             if place < len(pending) - 1:
                 await self._store(lambda: self._queue.keep_calls(job, made, composed.note, composed.index_version))
-        await self._finish(job, Action.DELIVERED)
+        await self._finish(job, Action.DELIVERED, claims=composed.note.claims if composed.note else ())
 
     async def _hold(self, job: Job, begun: float) -> float:
         """Make sure that the lease outlasts one more call; returns since when it is held. Raises LeaseLost."""
@@ -325,8 +334,8 @@ class Worker:
         logger.warning("job %d of %s is a dead letter: %s", job.id, job.connector, reason)
         self._on_outcome(job, Action.DEAD)
 
-    async def _finish(self, job: Job, action: Action, detail: str = "") -> None:
-        await self._store(lambda: self._queue.finish(job, action, detail))
+    async def _finish(self, job: Job, action: Action, detail: str = "", claims: Sequence[str] = ()) -> None:
+        await self._store(lambda: self._queue.finish(job, action, detail, claims))
         self._on_outcome(job, action)
 
     async def _store(self, work: Callable[[], Result]) -> Result:
