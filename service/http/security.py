@@ -196,6 +196,10 @@ class Gatekeeper:
             raise ProblemError("unauthorized", detail, self.challenge(request, "invalid_token"))
         if key.kind is KeyKind.PUBLISHABLE and origin_of(request) not in key.origins:
             raise ProblemError("forbidden", "this publishable key is not meant for this origin")
+        if key.kind is KeyKind.SECRET and is_from_elsewhere(request):
+            # Whoever reads that page can read the key: better that it never works there than that customers use it.
+            detail = "a secret key has no place in a web page: revoke it, and make a publishable one for the page"
+            raise ProblemError("forbidden", detail)
         return Caller(key.audience, "key", key.id, key.name, has_own_limit=key.kind is KeyKind.SECRET)
 
     async def _by_token(self, provider: Provider, request: HTTPConnection, token: str) -> Caller:
