@@ -27,7 +27,8 @@ from service.queries import shorten_text
 router = APIRouter(include_in_schema=False)
 
 LONGEST_IN_ADDRESS = 1500
-"""Characters of a text that become a part of the page's address; a longer one cannot be shared by it."""
+"""Characters that a text may take in the page's address, percent-encoded: proxies pass on no more than a few thousand.
+A longer one cannot be shared by its address."""
 
 _MAX_GUIDES = 8
 
@@ -62,7 +63,7 @@ async def console_form(
     text = form.get("q", [""])[0].replace("\r\n", "\n")
     pairs = [] if "clear" in form else [(name, value) for name, values in form.items() for value in values]
     filters = read_filters(pairs, is_internal=caller.is_internal)
-    if len(text) > LONGEST_IN_ADDRESS:
+    if len(urlencode({"q": text})) > LONGEST_IN_ADDRESS:
         return await _console(request, services, caller, text, filters)
     query = urlencode([("q", text), *filters.chosen]) if text.strip() else ""
     return RedirectResponse(f"/?{query}" if query else "/", 303)
@@ -78,7 +79,7 @@ async def results_fragment(
     text = (await request.body()).decode("utf-8", "replace")
     filters = read_filters(_pairs(request), is_internal=caller.is_internal)
     results, status, headers = await _results(request, services, caller, text, filters)
-    response = page("_results.html", caller, status, **_shown(services, caller, text, results))
+    response = page("results.html", caller, status, **_shown(services, caller, text, results))
     response.headers.update(headers)
     return response
 
