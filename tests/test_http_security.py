@@ -185,7 +185,7 @@ def test_a_publishable_key_is_bound_to_its_origins(world: World) -> None:
         assert "Origin" in response.headers["vary"]
 
 
-def test_a_secret_key_does_not_work_in_a_web_page(world: World) -> None:
+def test_an_internal_key_does_not_work_in_a_web_page(world: World) -> None:
     """An embedder who takes the wrong one of two keys must not open internal articles to customers."""
     asked = {"text": "401 invalid_token"}
     with world.client() as client:
