@@ -1,4 +1,4 @@
-"""The runbook that fits a ticket, and which articles ask for what is missing from it: one rule for every surface. Pure."""
+"""The runbook that fits a ticket, and which articles ask for what is missing: one rule for every surface. Pure."""
 
 from __future__ import annotations
 

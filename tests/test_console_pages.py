@@ -65,9 +65,15 @@ def test_what_is_missing_is_what_triage_says(tmp_path: Path) -> None:
         triage = client.post("/v1/tickets/suggest", json={"body": SYMPTOM}).json()["triage"]
     assert "Requests answer 401 after a token expired" in page
     assert triage["playbook"]
-    asked = re.findall(r"<li>([^<]+)</li>", re.search(r'<ul class="asks">(.*?)</ul>', page)[1])
+    asked = re.findall(r"<li>([^<]+)</li>", page.partition('<ul class="asks">')[2].partition("</ul>")[0])
     assert [text.lower() for text in asked] == [text.lower() for text in triage["diagnostics"]["asks"]]
     assert "HAR" not in str(asked)
+
+
+def test_what_a_sign_in_opened_is_not_stored_in_the_browser(public: TestClient, engineer: TestClient) -> None:
+    """Or it is there again when somebody goes back after the sign-out."""
+    for client, expected in ((public, "public, max-age=60"), (engineer, "no-store")):
+        assert client.get("/articles/KB-1001").headers["cache-control"] == expected
 
 
 def test_a_short_text_goes_on_to_its_address_and_a_long_one_stays_out_of_it(public: TestClient) -> None:

@@ -186,7 +186,7 @@ def _ticket(
     guide: Article | None,
     base_url: str,
 ) -> TicketView:
-    """What helps with the ticket; `answer` is narrowed by the filters, `guide` the article whose first steps are shown."""
+    """What helps with the ticket. `answer` is narrowed by the filters; the first steps shown are those of `guide`."""
     scope = caller.scope()
     asking = find_asking(answer, article_reader(assistant, scope))
     top = found[answer.suggestions[0].path] if answer.answered and answer.suggestions else None

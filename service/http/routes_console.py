@@ -36,7 +36,7 @@ EXAMPLES = (
     "every request answers 401 invalid_token since we rotated the API key",
     "ORA-12154: TNS:could not resolve the connect identifier specified",
     "webhooks stopped arriving, our endpoint returned 410 for a while",
-    "FATAL: sorry, too many clients already",
+    "our connector gets FATAL: sorry, too many clients already at busy hours",
 )
 
 
@@ -102,7 +102,9 @@ async def article_page(
     base = own_address(services.settings, request)
     view = await asyncio.to_thread(article_view, article, assistant, caller, lines, base, near)
     response = page("article.html", caller, article=view)
-    response.headers["Cache-Control"] = cache_control(caller)
+    if caller.means == "nothing" and not caller.is_internal:
+        # What a sign-in opened is not stored: whoever comes to this browser after it goes back in vain.
+        response.headers["Cache-Control"] = cache_control(caller)
     response.headers["Vary"] = "Authorization, Cookie"
     return response
 

@@ -90,7 +90,7 @@ def test_another_tab_that_signs_in_or_out_changes_whose_view_this_one_names(
     other.click("text=Sign out")
     other.wait_for_selector(".top >> text=Sign in")
     public.fill("#kb-q", f"{SYMPTOM} once more")
-    public.wait_for_selector("text=Your session has ended")
+    public.wait_for_selector("main >> text=Your session has ended")
     assert public.inner_text(".top .scope") == "Public view"
     assert INTERNAL not in titles(public)
 

@@ -8,6 +8,7 @@ const DELAY_MS = 250;
 const SLOW_MS = 2500;
 const SHORTEST = 3;
 const ASIDE = "kb-aside";
+const ENDED = "Your session has ended";
 
 let box, area, clear, longest, controller, timer;
 let filters = new URLSearchParams();
@@ -163,23 +164,25 @@ function show(html, isSameText) {
   for (const id of open) document.getElementById(id)?.setAttribute("open", "");
   if (focused) (document.getElementById(focused.id || "-") ?? area.querySelector(".facet summary") ?? box).focus();
   area.dispatchEvent(new CustomEvent("kb:results", { bubbles: true }));
-  if (area.querySelector(".answer")) showView(view);
-  announce(area.querySelector("[data-announce]")?.dataset.announce ?? "");
+  const found = area.querySelector("[data-announce]")?.dataset.announce ?? "";
+  announce(area.querySelector(".answer") && showView(view) ? `${ENDED}. ${found}` : found);
   return true;
 }
 
-// Whose view it is may have changed since the page was loaded: a session ended, or another tab signed in or out.
+// Whose view it is may have changed since the page was loaded: a session ended, or another tab signed in or out. True if
+// internal articles are missing now.
 function showView(view) {
   const { scope } = document.body.dataset;
   document.body.dataset.scope = view.dataset.view;
   document.querySelector("[data-account]").replaceChildren(...view.content.childNodes);
-  if (scope !== "internal" || view.dataset.view !== "public") return;
-  const ended = notice("Your session has ended", "These are public articles only. ");
+  if (scope !== "internal" || view.dataset.view !== "public") return false;
+  const ended = notice(ENDED, "These are public articles only. ");
   const link = document.createElement("a");
   link.href = "/sign-in";
   link.textContent = "Sign in again";
   ended.querySelector("p").append(link, " to see the internal ones.");
   area.prepend(ended);
+  return true;
 }
 
 function fail(status, retryAfter) {
@@ -188,7 +191,9 @@ function fail(status, retryAfter) {
     413: ["This text is too large", "Send the part with the symptom."],
     429: ["Too many requests", `Wait ${retryAfter ?? "a few"} seconds and press Enter.`],
   }[status] ?? ["The search failed", `The service answered with status ${status}. Press Enter to try again.`];
+  const isFocused = area.contains(document.activeElement);
   area.replaceChildren(notice(...said));
+  if (isFocused) box.focus();
   announce(said.join(". "));
 }
 
