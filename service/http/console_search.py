@@ -23,7 +23,6 @@ from service.http.security import Caller
 from service.http.services import Services
 from service.neighbours import find_repeats
 from service.notes import quote_lines, write_note
-from service.rendering import first_steps
 from service.triage import article_reader
 from service.triage_playbook import find_asking
 
@@ -41,8 +40,6 @@ _WORTH_SHOWING = 25
 """Percent of the best score below which a result past the third is listed by title only."""
 
 _IN_NOTE = 5
-_NEAR_ENOUGH = 40
-"""Percent of the best score from which on a lower result's first steps are shown."""
 
 _SUBJECT = re.compile(
     r"\A\s*(?:subject|betreff|objet|asunto|件名)\s*[:：][ \t]*(\S[^\r\n]*)(?:\r?\n|\Z)", re.IGNORECASE
@@ -156,8 +153,6 @@ def _view(
     best = max((suggestion.score for suggestion in answer.suggestions), default=0.0)
     views = result_views(list(enumerate(kept, start=1)), best, base_url, code_finder(assistant, scope), repeats)
     whole = max(_SHOWN_ANYWAY, sum(view.percent >= _WORTH_SHOWING for view in views[:SHOWN]))
-    near = [article for article, view in zip(articles, views, strict=True) if view.percent >= _NEAR_ENOUGH]
-    guide = next(filter(first_steps, near[:SHOWN]), None) if answer.answered else None
     noted = replace(answer, suggestions=tuple(kept[:_IN_NOTE]))
     return SearchView(
         answer=answer,
@@ -172,7 +167,7 @@ def _view(
             if caller.is_internal or not facet.is_internal
         ),
         filters=filters,
-        ticket=_ticket(assistant, caller, question, replace(answer, suggestions=tuple(kept)), found, guide, base_url),
+        ticket=_ticket(assistant, caller, question, replace(answer, suggestions=tuple(kept)), found, base_url),
         note=write_note(noted, lambda citation: base_url + citation_url(citation)),
     )
 
@@ -183,10 +178,9 @@ def _ticket(
     question: Question,
     answer: AnswerBody,
     found: dict[str, Article],
-    guide: Article | None,
     base_url: str,
 ) -> TicketView:
-    """What helps with the ticket. `answer` is narrowed by the filters; the first steps shown are those of `guide`."""
+    """What helps with the ticket; `answer` is narrowed by the filters."""
     scope = caller.scope()
     asking = find_asking(answer, article_reader(assistant, scope))
     top = found[answer.suggestions[0].path] if answer.answered and answer.suggestions else None
@@ -196,6 +190,7 @@ def _ticket(
     # Whoever is outside reads nothing of their own text back, so that all they read is the service's own.
     findings = find_details(f"{question.title}\n{question.text}") if caller.is_internal else ()
     signatures = answer.signatures if caller.is_internal else ()
+    checklists = (checklist_view(article, assistant, scope, base_url) for article in asking)
     related = related_cards(top, assistant, scope) if top else []
     return TicketView(
         codes=tuple(code_label(*code) for signature in signatures for code in split_codes(signature)),
@@ -204,7 +199,7 @@ def _ticket(
         message=diagnostics.message,
         sources=_sources(diagnostics),
         needs=tuple(_need(item) for item in diagnostics.items if caller.is_internal and not item.by_customer),
-        checklist=checklist_view(guide, assistant, scope, base_url) if guide else None,
+        checklist=next((checklist for checklist in checklists if checklist), None),
         related=tuple((card.title, article_url(card.path)) for card in related if card.path not in listed),
     )
 
