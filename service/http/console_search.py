@@ -24,7 +24,7 @@ from service.http.services import Services
 from service.neighbours import find_repeats
 from service.notes import quote_lines, write_note
 from service.triage import article_reader
-from service.triage_playbook import find_asking
+from service.triage_playbook import find_asking, find_playbook
 
 if TYPE_CHECKING:
     from service.assistant import Assistant
@@ -182,7 +182,10 @@ def _ticket(
 ) -> TicketView:
     """What helps with the ticket; `answer` is narrowed by the filters."""
     scope = caller.scope()
-    asking = find_asking(answer, article_reader(assistant, scope))
+    article_of = article_reader(assistant, scope)
+    playbook = find_playbook(answer, article_of)
+    guide = article_of(playbook.path) if playbook else None
+    asking = find_asking(answer, article_of)
     top = found[answer.suggestions[0].path] if answer.answered and answer.suggestions else None
     listed = {suggestion.path for suggestion in answer.suggestions}
     is_left_alone = caller.is_internal and not answer.answered
@@ -190,7 +193,6 @@ def _ticket(
     # Whoever is outside reads nothing of their own text back, so that all they read is the service's own.
     findings = find_details(f"{question.title}\n{question.text}") if caller.is_internal else ()
     signatures = answer.signatures if caller.is_internal else ()
-    checklists = (checklist_view(article, assistant, scope, base_url) for article in asking)
     related = related_cards(top, assistant, scope) if top else []
     return TicketView(
         codes=tuple(code_label(*code) for signature in signatures for code in split_codes(signature)),
@@ -199,7 +201,7 @@ def _ticket(
         message=diagnostics.message,
         sources=_sources(diagnostics),
         needs=tuple(_need(item) for item in diagnostics.items if caller.is_internal and not item.by_customer),
-        checklist=next((checklist for checklist in checklists if checklist), None),
+        checklist=checklist_view(guide, assistant, scope, base_url) if guide else None,
         related=tuple((card.title, article_url(card.path)) for card in related if card.path not in listed),
     )
 
