@@ -56,6 +56,18 @@ def test_typing_leaves_the_address_of_a_sent_search_to_the_way_back(public: Any)
     is_searched(public, "API answers 401 invalid_token")
 
 
+def test_typing_leaves_a_long_text_that_was_come_back_to(engineer: Any) -> None:
+    type_symptom(engineer, LOG)
+    engineer.locator("[data-open]").first.click()
+    engineer.wait_for_selector(".prose")
+    engineer.go_back()
+    is_searched(engineer, LOG.strip())
+    engineer.fill("#kb-q", "401 invalid_token")
+    engineer.wait_for_url("**/?q=401+invalid_token")
+    engineer.go_back()
+    is_searched(engineer, LOG.strip())
+
+
 @pytest.mark.parametrize("text", [LOG, "ログインできない 401 " * 30], ids=["many lines", "long once it is encoded"])
 def test_signing_in_again_finds_a_text_that_is_too_long_for_an_address(
     engineer: Any, world: World, address: str, text: str

@@ -140,7 +140,7 @@ async function run(text, { address, again = false }) {
     if (!show(html, wanted === textOf(shown))) fail(response.status, response.headers.get("Retry-After"));
     shown = key;
     writeAddress(wanted, address);
-    if (address) isKept = again;
+    if (address === "push") isKept = again;
   } catch (error) {
     if (error.name === "AbortError") return;
     fail(0);
