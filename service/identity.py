@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from indexer.metadata import Audience
 
@@ -16,12 +16,14 @@ class Identity:
         name: shown to the holder in the console, and written nowhere.
         audience: the most that they may see.
         key_file: whether `id` is a key of the key file, with which a session ends.
+        id_token: the provider's, of a sign-in there; it is shown to the provider alone, to sign out there too.
     """
 
     id: str
     name: str
     audience: Audience
     key_file: bool = False
+    id_token: str = field(default="", repr=False)
 
     @property
     def is_internal(self) -> bool:

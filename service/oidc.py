@@ -103,6 +103,15 @@ def authorization_url(
     return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}"
 
 
+def sign_out_url(endpoint: str, sso: SingleSignOn, id_token: str) -> str:
+    """Where the browser goes to end its session at the provider (OpenID Connect RP-Initiated Logout 1.0, 2).
+
+    No way back is named: providers refuse to sign out to an address that was not registered with them.
+    """
+    query = {"id_token_hint": id_token, "client_id": sso.client_id}
+    return f"{endpoint}{'&' if '?' in endpoint else '?'}{urlencode(query)}"
+
+
 def read_id_token(token: str, keys: Keys, sso: SingleSignOn, nonce: str) -> Claims:
     """The claims of an ID token for this client and this sign-in (OpenID Connect Core, 3.1.3.7).
 

@@ -1,7 +1,7 @@
 """The OpenID Connect provider over HTTP: discovery, keys, the exchange of a code, and what follows from a token.
 
-OpenID Connect Discovery 1.0, RFC 6749 (token endpoint), RFC 9207 (issuer in the callback). Nothing is asked before it
-is needed, so a provider that is down stops nobody who has a key.
+OpenID Connect Discovery 1.0 and RP-Initiated Logout 1.0, RFC 6749 (token endpoint), RFC 9207 (issuer in the callback).
+Nothing is asked before it is needed, so a provider that is down stops nobody who has a key.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import ssl
 import time
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeVar
 from urllib.parse import quote_plus
 
@@ -31,6 +31,7 @@ from service.oidc import (
     identity_of,
     read_access_token,
     read_id_token,
+    sign_out_url,
 )
 from service.settings import EVERYBODY, SingleSignOn, discovery_address, is_safe_address
 
@@ -62,6 +63,7 @@ class Metadata:
     token_endpoint: str
     jwks_uri: str
     userinfo_endpoint: str | None
+    end_session_endpoint: str | None
     token_auth_methods: tuple[str, ...]
     scopes: tuple[str, ...]
     names_itself_in_callback: bool
@@ -88,6 +90,15 @@ class Provider:
             nonce=nonce,
             verifier=verifier,
         )
+
+    async def sign_out_address(self, id_token: str) -> str | None:
+        """Where the browser ends the session that gave `id_token`; None if there is no such place.
+
+        Raises:
+            ProviderUnavailable: nothing is known of the provider (any more).
+        """
+        endpoint = (await self._metadata.get()).end_session_endpoint
+        return sign_out_url(endpoint, self.sso, id_token) if endpoint else None
 
     async def check_issuer(self, given: str | None) -> None:
         """That a callback comes from this provider (RFC 9207). Raises SignInRefused, ProviderUnavailable."""
@@ -125,7 +136,7 @@ class Provider:
         claims = await self._with_keys(lambda keys: read_id_token(token, keys, self.sso, nonce))
         if isinstance(access, str) and self._lacks_rule(claims):
             claims = {**await self._userinfo(metadata, access, claims["sub"]), **claims}
-        return identity_of(claims, self.sso)
+        return replace(identity_of(claims, self.sso), id_token=token)
 
     async def identify(self, access_token: str) -> Identity:
         """Whom an access token for the API stands for. Raises TokenRefused, ProviderUnavailable."""
@@ -176,11 +187,14 @@ class Provider:
             told = str(document.get("issuer"))[:200]
             raise ProviderUnavailable(f"the provider calls itself {told!r}: set KB_OIDC_ISSUER to exactly that")
         endpoints = {name: _endpoint(document, name) for name in _ENDPOINTS}
+        ending = document.get("end_session_endpoint")
         return Metadata(
             authorization_endpoint=endpoints["authorization_endpoint"],
             token_endpoint=endpoints["token_endpoint"],
             jwks_uri=endpoints["jwks_uri"],
             userinfo_endpoint=_endpoint(document, "userinfo_endpoint") if document.get("userinfo_endpoint") else None,
+            # Nobody's signing in depends on it, so a bad one is none.
+            end_session_endpoint=ending if isinstance(ending, str) and is_safe_address(ending) else None,
             token_auth_methods=_texts(document, "token_endpoint_auth_methods_supported") or ("client_secret_basic",),
             scopes=_texts(document, "scopes_supported"),
             names_itself_in_callback=document.get("authorization_response_iss_parameter_supported") is True,

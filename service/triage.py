@@ -3,7 +3,7 @@
 question, answer -> labels, known errors -> `triage_labels`, here
 question         -> severity hint        -> `triage_severity`
 recent tickets   -> duplicates, burst    -> `triage_similar`
-runbook, answer  -> missing diagnostics  -> `diagnostics`
+runbook, answer  -> missing diagnostics  -> `triage_playbook`, `diagnostics`
 
 Every suggestion carries its reason and its evidence; where there is no evidence there is no suggestion. It is made of
 internal articles and of other people's tickets, so no public caller gets any of it.
@@ -29,6 +29,7 @@ from service.citing import cite_block
 from service.diagnostics import Diagnostics, compare_diagnostics
 from service.queries import read_question
 from service.triage_labels import ArticleOf, ResolvedNeighbour, SuggestedLabel, nearest_resolved, suggest_labels
+from service.triage_playbook import PLAYBOOK_TYPES, Playbook, find_asking, find_playbook
 from service.triage_severity import SeverityHint, hint_severity
 from service.triage_similar import (
     Duplicate,
@@ -43,8 +44,6 @@ from service.triage_similar import (
 if TYPE_CHECKING:
     from service.assistant import Assistant
 
-PLAYBOOK_TYPES = frozenset({"runbook", "triage", "incident"})
-_NO_FAILURE = frozenset({"how-to", "faq", "communication"})
 MAX_KNOWN_ERRORS = 5
 _LOOKED_AT = 10
 _FEW = 5
@@ -68,17 +67,6 @@ class KnownError:
     audience: str
     signatures: tuple[str, ...]
     citation: Citation
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Playbook:
-    """The runbook or triage guide that fits, whose evidence list the ticket is compared with."""
-
-    article_id: str
-    path: str
-    title: str
-    type: str
     reason: str
 
 
@@ -156,10 +144,7 @@ def triage_ticket(
         window: recent tickets to compare with.
     """
     labels = suggest_labels(answer, article_of, neighbours)
-    playbook = _find_playbook(answer, article_of)
-    top = article_of(answer.suggestions[0].path) if answer.answered and answer.suggestions else None
-    guide = playbook[0] if playbook and _is_about_the_same(playbook[0], top) else None
-    asking = {article.path: article for article in (guide, top) if article is not None}
+    playbook = find_playbook(answer, article_of)
     signatures = read_question(question).signatures
     duplicates: tuple[Duplicate, ...] = ()
     incident = None
@@ -175,8 +160,8 @@ def triage_ticket(
         severity=hint_severity(question.title, question.text),
         duplicates=duplicates,
         incident=incident,
-        playbook=playbook[1] if playbook else None,
-        diagnostics=compare_diagnostics(question, asking.values()),
+        playbook=playbook,
+        diagnostics=compare_diagnostics(question, find_asking(answer, article_of)),
         index_version=answer.index_version,
     )
 
@@ -223,7 +208,7 @@ def triage(
         raise ValueError("triage is made of internal articles and other people's tickets: no public caller gets it")
     if answer is None:
         answer = assistant.answer(Question(question.text, question.title, max(question.limit, _LOOKED_AT)), scope)
-    article_of = _reader(assistant, scope)
+    article_of = article_reader(assistant, scope)
     snapshot = assistant.snapshot
     history = _history(snapshot)
     if vector is None and (history is not None or window is not None):
@@ -246,7 +231,9 @@ def question_vectors(assistant: Assistant, questions: Sequence[Question]) -> Vec
     return embed_queries(assistant.embedder, [read_question(question).full for question in questions])
 
 
-def _reader(assistant: Assistant, scope: Scope) -> ArticleOf:
+def article_reader(assistant: Assistant, scope: Scope) -> ArticleOf:
+    """Reads articles by path or id; None where there is none inside `scope`."""
+
     def article_of(path: str) -> Article | None:
         try:
             return assistant.article(path, scope)
@@ -287,36 +274,6 @@ def _history(snapshot: Snapshot) -> ResolvedTickets | None:
         _histories.clear()  # in another thread too, at any moment: what is returned is never read back
         _histories[key] = history
     return history
-
-
-def _find_playbook(answer: Answer, article_of: ArticleOf) -> tuple[Article, Playbook] | None:
-    """The best runbook among trusted suggestions, or the one that the first article names as related."""
-    if not answer.answered:
-        return None
-    for place, suggestion in enumerate(answer.suggestions[:3]):
-        if suggestion.type in PLAYBOOK_TYPES and (article := article_of(suggestion.path)) is not None:
-            where = "it is the first suggestion" if place == 0 else f"it is suggestion {place + 1}"
-            return article, _playbook(article, where)
-    top = article_of(answer.suggestions[0].path)
-    for name in top.meta.related if top else ():
-        article = article_of(name)
-        if article is not None and article.meta.type in PLAYBOOK_TYPES:
-            return article, _playbook(article, f"{answer.suggestions[0].article_id} names it as related")
-    return None
-
-
-def _is_about_the_same(playbook: Article, top: Article | None) -> bool:
-    """Whether what the playbook collects may be missing here: it is the first article, or about a component of it.
-
-    What is done by instruction, asked often or written to customers has no failure that evidence is collected of.
-    """
-    if top is None or top.path == playbook.path:
-        return top is not None
-    return top.meta.type not in _NO_FAILURE and not set(top.meta.components).isdisjoint(playbook.meta.components)
-
-
-def _playbook(article: Article, reason: str) -> Playbook:
-    return Playbook(article.article_id, article.path, article.title, article.meta.type or "", reason)
 
 
 def _declared(article: Article) -> frozenset[str]:

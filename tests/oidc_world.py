@@ -36,6 +36,7 @@ SUBJECT = "00u1a2b3c4d5"
 
 _PAGE = """<!doctype html><title>Acme ID</title><link rel="icon" href="data:,">
 <form method="post"><button>Continue as Ada</button></form>"""
+_GOODBYE = """<!doctype html><title>Acme ID</title><link rel="icon" href="data:,"><h1>Goodbye, Ada</h1>"""
 _JWK: dict[str, Any] = {
     "RS": jwt.algorithms.RSAAlgorithm.to_jwk,
     "PS": jwt.algorithms.RSAAlgorithm.to_jwk,
@@ -111,6 +112,7 @@ class FakeProvider:
     secret: str | None = CLIENT_SECRET
     asked: list[str] = field(default_factory=list)
     authorized: list[dict[str, str]] = field(default_factory=list)
+    ended: list[dict[str, str]] = field(default_factory=list)
     token_forms: list[dict[str, str]] = field(default_factory=list)
     _codes: dict[str, dict[str, str]] = field(default_factory=dict)
 
@@ -150,6 +152,7 @@ class FakeProvider:
             Route("/token", self._token, methods=["POST"]),
             Route("/keys", self._keys),
             Route("/userinfo", self._userinfo),
+            Route("/logout", self._log_out),
         ]
         return Starlette(routes=routes)
 
@@ -218,6 +221,10 @@ class FakeProvider:
 
     async def _keys(self, request: Request) -> Response:
         return self._noted(request) or JSONResponse({"keys": [key.jwk for key in self.keys]})
+
+    async def _log_out(self, request: Request) -> Response:
+        self.ended.append(dict(request.query_params))
+        return self._noted(request) or HTMLResponse(_GOODBYE)
 
     async def _userinfo(self, request: Request) -> Response:
         assert request.headers["authorization"] == "Bearer opaque"

@@ -15,7 +15,7 @@ from fastapi.testclient import TestClient
 from indexer.scope import Scope
 from service.answers import Answer, Question, Reason
 from service.http.app import create_app
-from tests.conftest import FakeEmbedder
+from tests.conftest import FakeEmbedder, build, write_article
 from tests.http_world import UNCOVERED, DecidedAssistant, World, make_world, wait_until_ready
 
 SYMPTOM = "every request answers 401 invalid_token"
@@ -46,6 +46,36 @@ def public(world: World) -> Iterator[TestClient]:
 def engineer(world: World) -> Iterator[TestClient]:
     with world.client(world.engineer) as client:
         yield client
+
+
+def test_what_is_missing_is_what_triage_says(tmp_path: Path) -> None:
+    """A guide that is near in words and about something else asks for nothing, here as in notes."""
+    world = make_world(tmp_path)
+    write_article(
+        world.source,
+        "triage/tokens.md",
+        "## First 15 minutes\n\n1. Count.\n\n"
+        "## Evidence to collect\n\n- Browser: the browser and its version\n- HAR file of one attempt\n",
+        title="Requests answer 401 after a token expired at the gateway",
+        audience="internal",
+        front="products: [nightjar]\ntype: triage\ncomponents: [telephony]",
+    )
+    build(world.source, world.index)
+    with world.client(world.engineer) as client:
+        page = client.get("/", params={"q": SYMPTOM}).text
+        triage = client.post("/v1/tickets/suggest", json={"body": SYMPTOM}).json()["triage"]
+    assert "Requests answer 401 after a token expired" in page
+    assert triage["playbook"]
+    asked = re.findall(r"<li>([^<]+)</li>", page.partition('<ul class="asks">')[2].partition("</ul>")[0])
+    assert [text.lower() for text in asked] == [text.lower() for text in triage["diagnostics"]["asks"]]
+    assert "HAR" not in str(asked)
+    assert f'data-title="{triage["playbook"]["title"]}"' in page
+
+
+def test_what_a_sign_in_opened_is_not_stored_in_the_browser(public: TestClient, engineer: TestClient) -> None:
+    """Or it is there again when somebody goes back after the sign-out."""
+    for client, expected in ((public, "public, max-age=60"), (engineer, "no-store")):
+        assert client.get("/articles/KB-1001").headers["cache-control"] == expected
 
 
 def test_a_short_text_goes_on_to_its_address_and_a_long_one_stays_out_of_it(public: TestClient) -> None:

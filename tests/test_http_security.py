@@ -185,6 +185,19 @@ def test_a_publishable_key_is_bound_to_its_origins(world: World) -> None:
         assert "Origin" in response.headers["vary"]
 
 
+def test_an_internal_key_does_not_work_in_a_web_page(world: World) -> None:
+    """An embedder who takes the wrong one of two keys must not open internal articles to customers."""
+    asked = {"text": "401 invalid_token"}
+    with world.client() as client:
+        key = {"Authorization": f"Bearer {world.engineer}"}
+        for origin in (world.page_origin, "https://evil.example", "null"):
+            response = client.post("/v1/search", json=asked, headers={**key, "Origin": origin})
+            assert response.status_code == 403
+            assert "make a publishable one" in response.json()["detail"]
+        for own in ({}, {"Origin": "http://testserver"}):
+            assert client.post("/v1/search", json=asked, headers={**key, **own}).status_code == 200
+
+
 def test_preflights_are_answered_for_known_origins_only(world: World) -> None:
     with world.client() as client:
         ask = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization"}

@@ -7,10 +7,12 @@ import logging
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html import unescape
 from typing import Any
 from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
+import jwt
 import pytest
 from fastapi.testclient import TestClient
 
@@ -18,7 +20,7 @@ from service.http.security import SESSION_COOKIE
 from service.http.server import _greet
 from service.http.signing_in import PENDING_COOKIE, PENDING_S, PendingSignIns, local_path
 from tests.http_world import SECRETS, World, make_world
-from tests.oidc_world import CLIENT_SECRET, ENGINEERS, NAME, SUBJECT, FakeProvider, running_provider
+from tests.oidc_world import CLIENT_ID, CLIENT_SECRET, ENGINEERS, NAME, SUBJECT, FakeProvider, running_provider
 
 
 @pytest.fixture(scope="module")
@@ -83,6 +85,57 @@ def test_an_engineer_signs_in_and_out(world: World, fake: FakeProvider) -> None:
         assert client.post("/sign-out").status_code == 303
         client.cookies.set(SESSION_COOKIE, old)
         assert client.get("/articles/KB-7777").status_code == 404
+
+
+def signed_out(client: TestClient) -> Any:
+    """The answer to signing out, after which the session is over whatever the provider does."""
+    old = client.cookies[SESSION_COOKIE]
+    answer = client.post("/sign-out")
+    assert SESSION_COOKIE not in client.cookies
+    client.cookies.set(SESSION_COOKIE, old)
+    assert client.get("/v1/session").json()["signed_in"] is False
+    return answer
+
+
+def test_signing_out_goes_on_to_a_provider_that_ends_sessions(world: World, fake: FakeProvider) -> None:
+    fake.discovery = {"end_session_endpoint": f"{fake.issuer}/logout?realm=acme"}
+    with console(world, fake) as client:
+        client.get(at_provider(begin(client)))
+        answer = signed_out(client)
+        assert answer.status_code == 200, "a redirect to another site would break the policy for forms"
+        assert answer.headers["cache-control"] == "no-store"
+        address = unescape(answer.text.partition('http-equiv="refresh" content="0;url=')[2].partition('"')[0])
+        assert address.startswith(f"{fake.issuer}/logout?realm=acme&id_token_hint=ey")
+        httpx.get(address)
+        assert fake.ended[0]["client_id"] == CLIENT_ID
+        assert jwt.decode(fake.ended[0]["id_token_hint"], options={"verify_signature": False})["sub"] == SUBJECT
+        assert "post_logout_redirect_uri" not in fake.ended[0]
+
+
+@pytest.mark.parametrize("ending", [None, "http://id.example/logout", "javascript:alert(1)", 7, ""])
+def test_signing_out_ends_here_where_the_provider_names_no_safe_place(
+    world: World, fake: FakeProvider, ending: object
+) -> None:
+    fake.discovery = {"end_session_endpoint": ending}
+    with console(world, fake) as client:
+        client.get(at_provider(begin(client)))
+        answer = signed_out(client)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/")
+
+
+def test_a_session_of_a_key_ends_without_the_provider(world: World, fake: FakeProvider) -> None:
+    fake.discovery = {"end_session_endpoint": f"{fake.issuer}/logout"}
+    with console(world, fake) as client:
+        client.post("/sign-in", data={"token": world.engineer})
+        assert signed_out(client).headers["location"] == "/"
+    assert fake.asked == []
+
+
+def test_no_other_site_signs_anybody_out(world: World, fake: FakeProvider) -> None:
+    with console(world, fake) as client:
+        client.get(at_provider(begin(client)))
+        assert client.post("/sign-out", headers={"Origin": "https://evil.example"}).status_code == 403
+        assert client.get("/v1/session").json()["signed_in"] is True
 
 
 def test_a_key_still_signs_in_and_its_session_ends_with_it(world: World, fake: FakeProvider) -> None:

@@ -136,7 +136,7 @@ def _pages_app(service: str, key: str) -> Starlette:
 
 def _page(service: str, key: str, query: dict[str, str]) -> str:
     more = " ".join(f'{name}="{escape(query[name])}"' for name in ("locale", "theme", "products") if name in query)
-    common = f'key="{escape(key)}" content-lang="en" {more}'
+    common = f'publishable-key="{escape(key)}" content-lang="en" {more}'
     return f"""<!doctype html>
 <html lang="{query.get("lang", "en")}" dir="{query.get("dir", "ltr")}">
 <head>
@@ -144,7 +144,7 @@ def _page(service: str, key: str, query: dict[str, str]) -> str:
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <title>Help</title>
-<script src="{service}{SCRIPT_PATH}" defer></script>
+<script src="{service}{SCRIPT_PATH}" {escape(query.get("script", "defer"))}></script>
 </head>
 <body>
 <main>

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from indexer.articles import Article
-from indexer.errors import NotFound
 from indexer.scope import Scope
 from service.answers import Citation, Question, Suggestion
 from service.diagnostics import Diagnostic, Diagnostics, compare_basics, compare_diagnostics
@@ -24,7 +23,8 @@ from service.http.security import Caller
 from service.http.services import Services
 from service.neighbours import find_repeats
 from service.notes import quote_lines, write_note
-from service.rendering import first_steps
+from service.triage import article_reader
+from service.triage_playbook import find_asking, find_playbook
 
 if TYPE_CHECKING:
     from service.assistant import Assistant
@@ -40,11 +40,6 @@ _WORTH_SHOWING = 25
 """Percent of the best score below which a result past the third is listed by title only."""
 
 _IN_NOTE = 5
-_ASKING = 3
-"""How many articles are asked what they want to be known; the first guide below them is asked too."""
-
-_NEAR_ENOUGH = 40
-"""Percent of the best score from which on a lower result's wants and first steps are taken into account."""
 
 _SUBJECT = re.compile(
     r"\A\s*(?:subject|betreff|objet|asunto|件名)\s*[:：][ \t]*(\S[^\r\n]*)(?:\r?\n|\Z)", re.IGNORECASE
@@ -158,9 +153,6 @@ def _view(
     best = max((suggestion.score for suggestion in answer.suggestions), default=0.0)
     views = result_views(list(enumerate(kept, start=1)), best, base_url, code_finder(assistant, scope), repeats)
     whole = max(_SHOWN_ANYWAY, sum(view.percent >= _WORTH_SHOWING for view in views[:SHOWN]))
-    near = [article for article, view in zip(articles, views, strict=True) if view.percent >= _NEAR_ENOUGH]
-    guides = [article for article in near[_ASKING:SHOWN] if first_steps(article)]
-    asking = [*near[:_ASKING], *guides[:1]] if answer.answered else []
     noted = replace(answer, suggestions=tuple(kept[:_IN_NOTE]))
     return SearchView(
         answer=answer,
@@ -175,7 +167,7 @@ def _view(
             if caller.is_internal or not facet.is_internal
         ),
         filters=filters,
-        ticket=_ticket(assistant, caller, question, answer, asking, {v.suggestion.path for v in views}, base_url),
+        ticket=_ticket(assistant, caller, question, replace(answer, suggestions=tuple(kept)), found, base_url),
         note=write_note(noted, lambda citation: base_url + citation_url(citation)),
     )
 
@@ -185,18 +177,23 @@ def _ticket(
     caller: Caller,
     question: Question,
     answer: AnswerBody,
-    asking: list[Article],
-    listed: set[str],
+    found: dict[str, Article],
     base_url: str,
 ) -> TicketView:
+    """What helps with the ticket; `answer` is narrowed by the filters."""
     scope = caller.scope()
+    article_of = article_reader(assistant, scope)
+    playbook = find_playbook(answer, article_of)
+    guide = article_of(playbook.path) if playbook else None
+    asking = find_asking(answer, article_of)
+    top = found[answer.suggestions[0].path] if answer.answered and answer.suggestions else None
+    listed = {suggestion.path for suggestion in answer.suggestions}
     is_left_alone = caller.is_internal and not answer.answered
     diagnostics = compare_basics(question) if is_left_alone else compare_diagnostics(question, asking)
     # Whoever is outside reads nothing of their own text back, so that all they read is the service's own.
     findings = find_details(f"{question.title}\n{question.text}") if caller.is_internal else ()
     signatures = answer.signatures if caller.is_internal else ()
-    checklists = (checklist_view(article, assistant, scope, base_url) for article in asking)
-    related = related_cards(asking[0], assistant, scope) if asking else []
+    related = related_cards(top, assistant, scope) if top else []
     return TicketView(
         codes=tuple(code_label(*code) for signature in signatures for code in split_codes(signature)),
         held=_held(findings),
@@ -204,7 +201,7 @@ def _ticket(
         message=diagnostics.message,
         sources=_sources(diagnostics),
         needs=tuple(_need(item) for item in diagnostics.items if caller.is_internal and not item.by_customer),
-        checklist=next((checklist for checklist in checklists if checklist), None),
+        checklist=checklist_view(guide, assistant, scope, base_url) if guide else None,
         related=tuple((card.title, article_url(card.path)) for card in related if card.path not in listed),
     )
 
@@ -235,10 +232,6 @@ def _need(item: Diagnostic) -> NeedView:
 
 def _read_all(assistant: Assistant, suggestions: tuple[Suggestion, ...], scope: Scope) -> dict[str, Article]:
     """The suggested articles by path, without those that were removed meanwhile."""
-    found: dict[str, Article] = {}
-    for suggestion in suggestions:
-        try:
-            found[suggestion.path] = assistant.article(suggestion.path, scope)
-        except NotFound:
-            continue
-    return found
+    article_of = article_reader(assistant, scope)
+    found = ((suggestion.path, article_of(suggestion.path)) for suggestion in suggestions)
+    return {path: article for path, article in found if article is not None}

@@ -27,7 +27,8 @@ from service.queries import shorten_text
 router = APIRouter(include_in_schema=False)
 
 LONGEST_IN_ADDRESS = 1500
-"""Characters of a text that become a part of the page's address; a longer one cannot be shared by it."""
+"""Characters that a text may take in the page's address, percent-encoded: proxies pass on no more than a few thousand.
+A longer one cannot be shared by its address."""
 
 _MAX_GUIDES = 8
 
@@ -35,7 +36,7 @@ EXAMPLES = (
     "every request answers 401 invalid_token since we rotated the API key",
     "ORA-12154: TNS:could not resolve the connect identifier specified",
     "webhooks stopped arriving, our endpoint returned 410 for a while",
-    "FATAL: sorry, too many clients already",
+    "our connector gets FATAL: sorry, too many clients already at busy hours",
 )
 
 
@@ -62,7 +63,7 @@ async def console_form(
     text = form.get("q", [""])[0].replace("\r\n", "\n")
     pairs = [] if "clear" in form else [(name, value) for name, values in form.items() for value in values]
     filters = read_filters(pairs, is_internal=caller.is_internal)
-    if len(text) > LONGEST_IN_ADDRESS:
+    if len(urlencode({"q": text})) > LONGEST_IN_ADDRESS:
         return await _console(request, services, caller, text, filters)
     query = urlencode([("q", text), *filters.chosen]) if text.strip() else ""
     return RedirectResponse(f"/?{query}" if query else "/", 303)
@@ -78,7 +79,7 @@ async def results_fragment(
     text = (await request.body()).decode("utf-8", "replace")
     filters = read_filters(_pairs(request), is_internal=caller.is_internal)
     results, status, headers = await _results(request, services, caller, text, filters)
-    response = page("_results.html", caller, status, **_shown(services, caller, text, results))
+    response = page("results.html", caller, status, **_shown(services, caller, text, results))
     response.headers.update(headers)
     return response
 
@@ -101,7 +102,9 @@ async def article_page(
     base = own_address(services.settings, request)
     view = await asyncio.to_thread(article_view, article, assistant, caller, lines, base, near)
     response = page("article.html", caller, article=view)
-    response.headers["Cache-Control"] = cache_control(caller)
+    if caller.means == "nothing" and not caller.is_internal:
+        # What a sign-in opened is not stored: whoever comes to this browser after it goes back in vain.
+        response.headers["Cache-Control"] = cache_control(caller)
     response.headers["Vary"] = "Authorization, Cookie"
     return response
 

@@ -96,9 +96,10 @@ async def sign_in(body: SessionRequest, request: Request, response: Response, se
 
 @router.delete("/v1/session", operation_id="signOut", tags=["session"], status_code=204, summary="Sign out")
 async def sign_out(request: Request, services: ServicesDep) -> Response:
-    """End the console session."""
+    """End the console session, not the one at a sign-in provider."""
     response = Response(status_code=204)
-    end_session(services, request, response)
+    end_session(services, request)
+    drop_cookie(response)
     return response
 
 
@@ -152,10 +153,14 @@ def start_session(services: Services, request: Request, response: Response, hold
     )
 
 
-def end_session(services: Services, request: Request, response: Response) -> None:
-    """Close the session and drop its cookie."""
-    if cookie := request.cookies.get(SESSION_COOKIE):
-        services.gatekeeper.sessions.close(cookie)
+def end_session(services: Services, request: Request) -> Identity | None:
+    """Close the session; whose it was. Its cookie goes with `drop_cookie`."""
+    cookie = request.cookies.get(SESSION_COOKIE)
+    return services.gatekeeper.sessions.close(cookie) if cookie else None
+
+
+def drop_cookie(response: Response) -> None:
+    """Have the browser forget the session."""
     response.delete_cookie(SESSION_COOKIE, path="/", httponly=True, samesite="lax")
 
 

@@ -14,12 +14,13 @@ from starlette.responses import RedirectResponse
 from service.http.links import own_address
 from service.http.pages import page
 from service.http.problems import ProblemError, request_id_of
-from service.http.routes_service import end_session, sign_in_by_key, start_session
+from service.http.routes_service import drop_cookie, end_session, sign_in_by_key, start_session
 from service.http.security import Caller, check_own_page, split_address
 from service.http.services import CallerDep, Services, ServicesDep
 from service.http.signing_in import PENDING_COOKIE, PENDING_S, local_path
 
 if TYPE_CHECKING:
+    from service.identity import Identity
     from service.oidc_provider import Provider
 
 logger = logging.getLogger("kb.serve")
@@ -134,9 +135,17 @@ async def end_sign_in(request: Request, services: ServicesDep, caller: CallerDep
 
 @router.post("/sign-out")
 async def sign_out_form(request: Request, services: ServicesDep) -> Response:
-    """End the session and go back to the console."""
-    response = RedirectResponse("/", 303)
-    end_session(services, request, response)
+    """End the session and go back to the console, or on to the provider to end the session there.
+
+    The way to the provider leads over a page: a form's answer must not redirect to another site (`form-action`).
+    """
+    check_own_page(request)
+    holder = end_session(services, request)
+    provider = services.gatekeeper.provider
+    response: Response = RedirectResponse("/", 303)
+    if provider and holder and (address := await _sign_out_address(provider, holder, request)):
+        response = page("signed_out.html", None, provider=provider.sso.name, address=address)
+    drop_cookie(response)
     return response
 
 
@@ -162,6 +171,17 @@ def _came_from(request: Request) -> str:
     if parts is None or parts.netloc != request.headers.get("host"):
         return "/"
     return local_path(f"{parts.path}?{parts.query}" if parts.query else parts.path)
+
+
+async def _sign_out_address(provider: Provider, holder: Identity, request: Request) -> str | None:
+    """Where the provider's session of `holder` ends; None where there is none, or no way to end it."""
+    from service.oidc import ProviderUnavailable
+
+    try:
+        return await provider.sign_out_address(holder.id_token) if holder.id_token else None
+    except ProviderUnavailable as error:
+        logger.warning("request %s: signed out here, not at the provider: %s", request_id_of(request), error)
+        return None
 
 
 def _refusal(request: Request, error: str) -> str:

@@ -110,10 +110,11 @@ class Sessions:
             holder, ends = self._sessions.get(hash_token(token), (None, 0.0))
         return holder if ends > self._clock() else None
 
-    def close(self, token: str) -> None:
-        """End a session."""
+    def close(self, token: str) -> Identity | None:
+        """End a session; whose it was, or None if there was none."""
         with self._lock:
-            self._sessions.pop(hash_token(token), None)
+            holder, _ = self._sessions.pop(hash_token(token), (None, 0.0))
+        return holder
 
     def issue_ticket(self, name: str) -> str:
         """A token that signs in once, as an engineer's key that exists only in this process."""
@@ -196,6 +197,10 @@ class Gatekeeper:
             raise ProblemError("unauthorized", detail, self.challenge(request, "invalid_token"))
         if key.kind is KeyKind.PUBLISHABLE and origin_of(request) not in key.origins:
             raise ProblemError("forbidden", "this publishable key is not meant for this origin")
+        if key.audience is Audience.INTERNAL and is_from_elsewhere(request):
+            # Whoever reads that page can read the key: better that it never works there than that customers use it.
+            detail = "an internal key has no place in a web page: revoke it, and make a publishable one for the page"
+            raise ProblemError("forbidden", detail)
         return Caller(key.audience, "key", key.id, key.name, has_own_limit=key.kind is KeyKind.SECRET)
 
     async def _by_token(self, provider: Provider, request: HTTPConnection, token: str) -> Caller:

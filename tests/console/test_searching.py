@@ -207,7 +207,8 @@ def test_a_session_that_ended_is_said(engineer: Any) -> None:
     type_symptom(engineer)
     engineer.context.clear_cookies()
     engineer.fill("#kb-q", f"{SYMPTOM} again")
-    engineer.wait_for_selector("text=Your session has ended")
+    engineer.wait_for_selector("main >> text=Your session has ended")
+    assert engineer.inner_text("#kb-status").startswith("Your session has ended. An article covers this")
     assert engineer.locator(".badge-internal").count() == 0
     assert engineer.inner_text(".top .scope") == "Public view"
     assert engineer.locator(".top").get_by_text("Sign out").count() == 0

@@ -55,6 +55,19 @@ def test_an_engineer_signs_in_where_the_provider_is_another_site(
     page.wait_for_selector("text=Public view")
 
 
+def test_signing_out_ends_the_session_at_the_provider_too(open_page: Any, fake: FakeProvider, base: str) -> None:
+    fake.discovery = {"end_session_endpoint": f"{fake.issuer}/logout"}
+    page = open_page()
+    page.goto(f"{base}/sign-in")
+    page.click("text=Sign in with Acme ID")
+    page.wait_for_url(f"{base}/")
+    page.click("text=Sign out")
+    page.wait_for_selector("text=Goodbye, Ada")
+    assert len(fake.ended) == 1
+    page.goto(f"{base}/")
+    assert page.inner_text(".top .scope") == "Public view"
+
+
 def test_a_link_on_another_site_opens_internal_articles_for_who_is_signed_in(
     open_page: Any, fake: FakeProvider, base: str
 ) -> None:

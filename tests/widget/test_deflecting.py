@@ -165,12 +165,20 @@ def test_the_way_to_a_person_after_an_article_takes_what_was_searched_for_along(
     assert page.input_value("#subject") == SYMPTOM
 
 
+def test_a_long_search_goes_into_the_text_of_the_form(page: Any) -> None:
+    """ServiceNow's short description ends at 160 characters, and Jira's summary at 255."""
+    text = f"{SYMPTOM} " + "and again " * 20
+    type_in_search(page, text)
+    page.click("#search .way-on .contact")
+    assert (page.input_value("#subject"), page.input_value("#body")) == ("", text.strip())
+
+
 def test_a_form_that_comes_later_and_fields_that_nobody_named(page: Any) -> None:
     page.evaluate("() => { const form = document.getElementById('ticket'); form.remove(); window.late = form; }")
     page.evaluate("document.querySelector('main').append(document.createElement('kb-help'))")
     page.evaluate(
         "() => { const help = document.querySelector('kb-help:not([id])');"
-        " help.setAttribute('key', document.getElementById('search').getAttribute('key'));"
+        " help.setAttribute('publishable-key', document.getElementById('search').getAttribute('publishable-key'));"
         " help.setAttribute('form', '#ticket'); late.querySelector('kb-help').remove(); }"
     )
     page.evaluate("document.querySelector('main').append(late)")

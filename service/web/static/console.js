@@ -16,6 +16,11 @@ const parts = [
 ];
 for (const init of parts) init();
 
+let unfolded = [];
 addEventListener("beforeprint", () => {
-  for (const folded of document.querySelectorAll("main details:not(.facet)")) folded.open = true;
+  unfolded = [...document.querySelectorAll("main details:not(.facet, [open])")];
+  for (const folded of unfolded) folded.open = true;
+});
+addEventListener("afterprint", () => {
+  for (const folded of unfolded) folded.open = false;
 });

@@ -4,16 +4,15 @@ import { announce } from "./announce.js";
 export function initFeedback() {
   document.addEventListener("click", async (event) => {
     const button = event.target.closest("[data-feedback] button");
-    if (!button) return;
+    if (!button || button.getAttribute("aria-pressed") === "true") return; // said already
     const group = button.closest("[data-feedback]");
     const body = {
       index_version: group.dataset.version,
       article: group.dataset.article,
       helpful: button.value === "true",
     };
-    for (const other of group.querySelectorAll("button")) {
-      other.setAttribute("aria-pressed", String(other === button));
-    }
+    const before = group.querySelector("[aria-pressed=true]");
+    press(group, button);
     try {
       const response = await fetch("/v1/feedback", {
         method: "POST",
@@ -23,8 +22,12 @@ export function initFeedback() {
       if (!response.ok) throw new Error(String(response.status));
       announce("Thank you, noted", { toast: true });
     } catch {
-      button.setAttribute("aria-pressed", "false");
+      press(group, before);
       announce("The feedback could not be sent", { toast: true });
     }
   });
+}
+
+function press(group, pressed) {
+  for (const button of group.querySelectorAll("button")) button.setAttribute("aria-pressed", String(button === pressed));
 }

@@ -19,7 +19,7 @@ export function showHistory(visible) {
   const items = recent.map((text) => {
     const item = document.createElement("li");
     const link = document.createElement("a");
-    link.href = `/?q=${encodeURIComponent(text)}`;
+    link.href = `/?${new URLSearchParams({ q: text })}`;
     link.dataset.example = "";
     link.textContent = text.length > 110 ? `${text.slice(0, 110)}…` : text;
     item.append(link);

@@ -6,13 +6,21 @@ export function initReader() {
   if (!page) return;
   const cited = page.querySelector(".cited");
   if (cited) requestAnimationFrame(() => cited.scrollIntoView({ block: "center" }));
-  page.querySelector("[data-back]").addEventListener("click", (event) => {
-    if (document.referrer.startsWith(`${location.origin}/?`) || document.referrer === `${location.origin}/`) {
-      event.preventDefault();
-      history.back();
-    }
-  });
+  page.querySelector("[data-back]").addEventListener("click", backToSearch);
   for (const code of page.querySelectorAll(".prose pre")) addCopyButton(code);
+}
+
+// Back in this tab's history, over sections and other articles read meanwhile, so that filters, scroll position and a text
+// too long for an address are there again. In a tab of its own the search that led here is loaded anew.
+function backToSearch(event) {
+  const isSearch = (address) => address?.startsWith(`${location.origin}/?`) || address === `${location.origin}/`;
+  const { navigation } = globalThis;
+  const before = navigation?.entries().slice(0, navigation.currentEntry.index) ?? [];
+  const search = before.findLast((entry) => isSearch(entry.url));
+  if (!search && !isSearch(document.referrer)) return;
+  event.preventDefault();
+  if (search) navigation.traverseTo(search.key);
+  else location.assign(document.referrer);
 }
 
 function addCopyButton(code) {

@@ -1,4 +1,5 @@
 // Search as you type: debounced, and a question that was overtaken is cancelled. The address holds text and filters.
+// Typing changes the page's address in place, but not that of a search that was sent, opened or come back to.
 import { announce } from "./announce.js";
 import { readFilters } from "./filters.js";
 import { remember, showHistory } from "./history.js";
@@ -6,11 +7,14 @@ import { remember, showHistory } from "./history.js";
 const DELAY_MS = 250;
 const SLOW_MS = 2500;
 const SHORTEST = 3;
+const ASIDE = "kb-aside";
+const ENDED = "Your session has ended";
 
 let box, area, clear, longest, controller, timer;
 let filters = new URLSearchParams();
 let shown = "";
 let place = "";
+let isKept = false;
 
 export function initSearch() {
   const form = document.getElementById("kb-search");
@@ -22,15 +26,18 @@ export function initSearch() {
   filters = filtersOf(location);
   shown = keyOf(box.value);
   place = placeOf(location);
-  if (!box.value.trim() && history.state?.text) {
-    box.value = history.state.text;
-    run(box.value, {});
+  const aside = takeAside();
+  const kept = history.state?.text ?? aside;
+  if (!box.value.trim() && kept) {
+    box.value = kept;
+    run(kept, { address: "replace" });
   } else reflect(box.value.trim());
+  isKept = Boolean(box.value.trim());
 
   box.addEventListener("input", () => {
     clear.hidden = !box.value;
     clearTimeout(timer);
-    timer = setTimeout(() => run(box.value, { address: "replace" }), DELAY_MS);
+    timer = setTimeout(() => run(box.value, { address: isKept ? "push" : "replace" }), DELAY_MS);
   });
   box.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
@@ -67,6 +74,28 @@ function onClick(event) {
     start(text);
   } else if (event.target.closest("a[data-open], a.cite")) {
     remember(box.value);
+    isKept = true;
+  } else if (event.target.closest('a[href="/sign-in"]')) putAside();
+}
+
+// Signing in leads back to this address, which does not hold a long text: it waits in this tab.
+function putAside() {
+  const text = box.value.trim();
+  if (!text || isInAddress(text)) return;
+  try {
+    sessionStorage.setItem(ASIDE, text);
+  } catch {
+    // It can be pasted again.
+  }
+}
+
+function takeAside() {
+  try {
+    const text = sessionStorage.getItem(ASIDE);
+    sessionStorage.removeItem(ASIDE);
+    return text;
+  } catch {
+    return null;
   }
 }
 
@@ -75,6 +104,7 @@ function onHistory() {
   place = placeOf(location);
   box.value = history.state?.text ?? new URL(location.href).searchParams.get("q") ?? "";
   filters = filtersOf(location);
+  isKept = Boolean(box.value);
   run(box.value, {});
 }
 
@@ -107,10 +137,10 @@ async function run(text, { address, again = false }) {
     });
     const html = await response.text();
     if (signal.aborted) return;
-    if (response.headers.get("Content-Type")?.startsWith("text/html")) show(html, wanted === textOf(shown));
-    else fail(response.status, response.headers.get("Retry-After"));
+    if (!show(html, wanted === textOf(shown))) fail(response.status, response.headers.get("Retry-After"));
     shown = key;
     writeAddress(wanted, address);
+    if (address === "push") isKept = again;
   } catch (error) {
     if (error.name === "AbortError") return;
     fail(0);
@@ -122,37 +152,37 @@ async function run(text, { address, again = false }) {
   reflect(wanted);
 }
 
+// Shows what the service sent; false if it is none of ours, such as a proxy's own page.
 function show(html, isSameText) {
-  const parsed = new DOMParser().parseFromString(html, "text/html");
+  const { body } = new DOMParser().parseFromString(html, "text/html");
+  const view = body.querySelector("template[data-view]");
+  if (!view) return false;
+  view.remove();
   const focused = area.contains(document.activeElement) ? document.activeElement : null;
   const open = isSameText ? [...area.querySelectorAll("details[id][open]")].map((details) => details.id) : [];
-  area.replaceChildren(...parsed.body.childNodes);
+  area.replaceChildren(...body.childNodes);
   for (const id of open) document.getElementById(id)?.setAttribute("open", "");
   if (focused) (document.getElementById(focused.id || "-") ?? area.querySelector(".facet summary") ?? box).focus();
   area.dispatchEvent(new CustomEvent("kb:results", { bubbles: true }));
-  const found = area.querySelector("[data-scope]");
-  if (found && document.body.dataset.scope === "internal" && found.dataset.scope === "public") {
-    const ended = notice("Your session has ended", "These are public articles only. ");
-    const link = document.createElement("a");
-    link.href = "/sign-in";
-    link.textContent = "Sign in again";
-    ended.querySelector("p").append(link, " to see the internal ones.");
-    area.prepend(ended);
-    showPublicHeader();
-  }
-  announce(area.querySelector("[data-announce]")?.dataset.announce ?? "");
+  const found = area.querySelector("[data-announce]")?.dataset.announce ?? "";
+  announce(area.querySelector(".answer") && showView(view) ? `${ENDED}. ${found}` : found);
+  return true;
 }
 
-// Whose view it is stands in the header, which a search does not load again.
-function showPublicHeader() {
-  const badge = document.querySelector(".top .scope");
-  badge?.classList.remove("scope-internal");
-  badge?.replaceChildren("Public view");
+// Whose view it is may have changed since the page was loaded: a session ended, or another tab signed in or out. True if
+// internal articles are missing now.
+function showView(view) {
+  const { scope } = document.body.dataset;
+  document.body.dataset.scope = view.dataset.view;
+  document.querySelector("[data-account]").replaceChildren(...view.content.childNodes);
+  if (scope !== "internal" || view.dataset.view !== "public") return false;
+  const ended = notice(ENDED, "These are public articles only. ");
   const link = document.createElement("a");
-  link.className = "quiet";
   link.href = "/sign-in";
-  link.textContent = "Sign in";
-  document.querySelector('.top form[action="/sign-out"]')?.replaceWith(link);
+  link.textContent = "Sign in again";
+  ended.querySelector("p").append(link, " to see the internal ones.");
+  area.prepend(ended);
+  return true;
 }
 
 function fail(status, retryAfter) {
@@ -161,7 +191,9 @@ function fail(status, retryAfter) {
     413: ["This text is too large", "Send the part with the symptom."],
     429: ["Too many requests", `Wait ${retryAfter ?? "a few"} seconds and press Enter.`],
   }[status] ?? ["The search failed", `The service answered with status ${status}. Press Enter to try again.`];
+  const isFocused = area.contains(document.activeElement);
   area.replaceChildren(notice(...said));
+  if (isFocused) box.focus();
   announce(said.join(". "));
 }
 
@@ -179,13 +211,17 @@ function notice(title, text) {
 // A text that is too long for an address stays in this tab's history, so Back and reload find it.
 function writeAddress(text, how) {
   if (!how) return;
-  const query = new URLSearchParams(text && text.length <= longest ? { q: text } : {});
+  const query = new URLSearchParams(text && isInAddress(text) ? { q: text } : {});
   if (text) for (const [name, value] of filters) query.append(name, value);
   const url = query.size ? `/?${query}` : "/";
-  const state = text.length > longest ? { text } : null;
+  const state = isInAddress(text) ? null : { text };
   const isSame = url === location.pathname + location.search && state?.text === history.state?.text;
   if (!isSame) history[how === "push" ? "pushState" : "replaceState"](state, "", url);
   place = placeOf(location);
+}
+
+function isInAddress(text) {
+  return new URLSearchParams({ q: text }).toString().length <= longest;
 }
 
 function filtersOf({ search }) {

@@ -44,6 +44,7 @@ export class Deflection {
     const root = this.host.getRootNode();
     const form = root.querySelector(this.host.getAttribute("form"));
     if (!form) {
+      console.warn("kb-help: no form matches " + this.host.getAttribute("form"));
       const observer = new MutationObserver(() => {
         if (!root.querySelector(this.host.getAttribute("form"))) return;
         observer.disconnect();

@@ -82,8 +82,9 @@ const DROPPED = new Set("SCRIPT STYLE TEMPLATE IFRAME OBJECT EMBED NOSCRIPT".spl
 
 /** Parses the service's sanitised HTML off the page; under Trusted Types by the policy `kb-help`. */
 function parse(html) {
-  parse.policy ??= globalThis.trustedTypes?.createPolicy("kb-help", { createHTML: (text) => text }) ?? null;
-  return new DOMParser().parseFromString(parse.policy ? parse.policy.createHTML(html) : html, "text/html").body;
+  const rules = { createHTML: (text) => text };
+  parse.policy ??= globalThis.trustedTypes?.createPolicy("kb-help", rules) ?? rules;
+  return new DOMParser().parseFromString(parse.policy.createHTML(html), "text/html").body;
 }
 
 /**

@@ -7,7 +7,8 @@ import { Service } from "./service.js";
 import { Voice } from "./strings.js";
 import { STYLES } from "./styles.js";
 
-const SCRIPT_ORIGIN = document.currentScript ? new URL(document.currentScript.src).origin : location.origin;
+/** Where the script came from; as a module it has no `currentScript`. */
+const SCRIPT_ORIGIN = new URL((document.currentScript ?? document.querySelector('[src$="/kb-help.js"]'))?.src ?? location).origin;
 
 /** One random id for each page view; it says nothing about anybody and is kept nowhere. */
 const PAGE_SESSION = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -20,7 +21,7 @@ let sheet;
 
 export class KbHelp extends HTMLElement {
   /** What the element is built from; all other attributes are read when they are needed. */
-  static observedAttributes = ["service", "key", "locale", "form", "products"];
+  static observedAttributes = ["service", "publishable-key", "locale", "form", "products"];
 
   #strings;
 
@@ -37,6 +38,10 @@ export class KbHelp extends HTMLElement {
 
   connectedCallback() {
     ELEMENTS.add(this);
+    if (Object.hasOwn(this, "strings")) { // the page was faster than this script
+      this.#strings = this.strings;
+      delete this.strings;
+    }
     this.#build();
   }
 
@@ -77,7 +82,7 @@ export class KbHelp extends HTMLElement {
     const wanted = this.getAttribute("locale") || this.closest("[lang]")?.lang || navigator.language;
     this.voice = new Voice(wanted, this.#strings);
     const products = (this.getAttribute("products") ?? "").split(",").map((name) => name.trim()).filter(Boolean);
-    this.service = new Service(this.getAttribute("service") || SCRIPT_ORIGIN, this.getAttribute("key"), products);
+    this.service = new Service(this.getAttribute("service") || SCRIPT_ORIGIN, this.getAttribute("publishable-key"), products);
     this.#part = this.hasAttribute("form") ? new Deflection(this) : new Search(this);
     this.#status = el("div", { class: "unseen", role: "status", "aria-live": "polite" });
     const { direction } = getComputedStyle(this);
@@ -96,10 +101,10 @@ export class KbHelp extends HTMLElement {
     const told = articles.map(({ article_id: id, path, title }) => ({ id, path, title }));
     this.dispatchEvent(new CustomEvent(`kb-${kind}`, { bubbles: true, composed: true, detail: { session, surface, articles: told } }));
     if (kind === "unsolved") UNHELPFUL.add(articles[0].path);
-    const paths = articles.map(({ path }) => path);
-    const news = kind === "shown" ? paths.filter((path) => !REPORTED.has(`${surface} ${path}`)) : paths;
-    if (kind === "shown") news.forEach((path) => REPORTED.add(`${surface} ${path}`));
-    if (kind === "shown" && !news.length) return;
+    const isShown = kind === "shown";
+    const news = articles.map(({ path }) => path).filter((path) => !isShown || !REPORTED.has(surface + path));
+    if (isShown) news.forEach((path) => REPORTED.add(surface + path));
+    if (isShown && !news.length) return;
     this.service.tell("/v1/events", { session, event: kind, surface, articles: news.slice(0, 10), index_version: version });
   }
 
@@ -110,15 +115,18 @@ export class KbHelp extends HTMLElement {
     return el("a", { class: "contact", part: "contact", href: contact, onclick: () => this.#contact() }, this.voice.say("contact"));
   }
 
-  /** What was typed need not be typed again: it becomes the subject of an empty form on this page. */
+  /**
+   * What was typed need not be typed again: it becomes the subject of an empty form on this page; a text that is too
+   * long for a help desk's subject becomes the form's text.
+   */
   #contact() {
     this.dispatchEvent(new CustomEvent("kb-contact", { bubbles: true, composed: true }));
     const text = this.#part.input.value.trim();
     for (const element of ELEMENTS) {
-      const subject = element.#part.subject;
-      if (text && subject && !subject.value) {
-        subject.value = text;
-        subject.dispatchEvent(new Event("input", { bubbles: true }));
+      const field = element.#part[text.length > 150 ? "body" : "subject"];
+      if (text && field && !field.value) {
+        field.value = text;
+        field.dispatchEvent(new Event("input", { bubbles: true }));
       }
     }
   }

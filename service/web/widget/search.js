@@ -123,7 +123,7 @@ export class Search {
   #wayOn(isWanted = true) {
     const link = isWanted && this.host.contactLink();
     this.way.hidden = !link;
-    if (link) this.way.replaceChildren(this.suggestions.length ? this.host.voice.say("contactLead") : "", link);
+    if (link) this.way.replaceChildren(this.suggestions.length ? el("span", { dir: "auto" }, this.host.voice.say("contactLead")) : "", link);
   }
 
   /** Shows or hides what there is, and says so the first time; never over the page of somebody who has left the field. */
