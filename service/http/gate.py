@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from indexer.errors import SettingsError
-from service.http.answering import CLIENT
+from service.http.answering import CLIENT, ClientGone
 from service.http.limits import RateLimiter
 from service.http.pages import for_reader
 from service.http.problems import ProblemError, describe_error
@@ -62,6 +62,8 @@ class Gate:
             body = await self._read_body(scope, receive)
         except (SettingsError, ProblemError) as error:
             await for_reader(scope, describe_error(error, _id(scope)))(scope, receive, send_through)
+        except ClientGone:
+            return  # nobody is there to be answered
         else:
             CLIENT.set(receive)
             await self._pass(scope, _replay(body, receive), send_through)
@@ -117,7 +119,12 @@ class Gate:
         return allowance.headers()
 
     async def _read_body(self, scope: Scope, receive: Receive) -> bytes:
-        """The whole body, which is small by rule. Raises ProblemError `body-too-large` without reading on."""
+        """The whole body, which is small by rule.
+
+        Raises:
+            ProblemError: `body-too-large`, without reading on.
+            ClientGone: the caller hung up before its end.
+        """
         limit = self._settings.max_body_bytes
         declared = Headers(scope=scope).get("content-length", "")
         if declared.isdecimal() and int(declared) > limit:
@@ -126,7 +133,7 @@ class Gate:
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
-                return bytes(body)
+                raise ClientGone
             body += message.get("body", b"")
             if len(body) > limit:
                 raise ProblemError("body-too-large", f"the limit is {limit} bytes")

@@ -16,6 +16,7 @@ from indexer.errors import KBError, SettingsError
 from indexer.metadata import Audience
 from indexer.snapshot import current_version
 from service.http.app import create_app
+from service.http.connections import Connection
 from service.http.demo import Demo, address_of
 from service.http.routes_service import software_version
 from service.http.routes_sign_in import CALLBACK_PATH
@@ -66,7 +67,7 @@ def run_server(
         server_header=False,
         timeout_graceful_shutdown=_DRAIN_S,
         timeout_keep_alive=15,
-        http="h11",  # httptools is twice as quick, and takes headers of any size into memory
+        http=Connection,  # on h11: httptools is twice as quick, and takes headers of any size into memory
         ws="none",
     )
     server = uvicorn.Server(config)
