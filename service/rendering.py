@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import nh3
-from markdown_it.common.utils import escapeHtml
+from markdown_it.common.utils import escapeHtml, unescapeAll
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
@@ -29,8 +29,10 @@ FIRST_STEPS_HEADING = "first 15 minutes"
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
 """A line as CommonMark and `indexer.source` count it, with its ending."""
 
-_LINK = re.compile(r"(\]\(\s*<?|^ {0,3}\[[^\]\n]+\]:\s*<?)([^)\s>]+)(>?[^)\n]*)", re.MULTILINE)
-"""An inline link's or a link definition's target, wherever it stands: better one too many taken for a link."""
+_DESTINATION = r"<[^<>\n]*>|(?:[^\s()<>\\]|\\.|\((?:[^\s()<>\\]|\\.)*\))+"
+_LINK = re.compile(rf"(\](?:\(|:)[\s>]*)({_DESTINATION})")
+"""An inline link's or a link definition's destination (CommonMark 6.3 and 4.7), wherever it stands, in a quote, a list
+or code: better one too many taken for a link."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,16 +102,22 @@ def close_links(markdown: str, path: str, link_for: LinkFor) -> str:
     """This piece of `path` with the targets of links gone that are not open to the reader."""
 
     def redact(match: re.Match[str]) -> str:
-        target = _article_target(match[2], path)
-        return match[0] if target is None or link_for(target[0]) else f"{match[1]}#{match[3]}"
+        target = _target_of(match, path)
+        return match[0] if target is None or link_for(target) else f"{match[1]}#"
 
     return _LINK.sub(redact, markdown)
 
 
 def links_are_open(markdown: str, path: str, link_for: LinkFor) -> bool:
     """Whether every article that this piece of `path` links to is open to the reader."""
-    targets = (_article_target(match[2], path) for match in _LINK.finditer(markdown))
-    return all(link_for(target[0]) for target in targets if target is not None)
+    targets = (_target_of(match, path) for match in _LINK.finditer(markdown))
+    return all(link_for(target) for target in targets if target is not None)
+
+
+def _target_of(match: re.Match[str], path: str) -> str | None:
+    """Path of the article that a destination in Markdown means."""
+    target = _article_target(unescapeAll(match[2].strip("<>")), path)
+    return target and target[0]
 
 
 def first_steps(article: Article) -> list[Step]:
