@@ -13,6 +13,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -184,6 +185,43 @@ def test_a_full_queue_is_refused_at_once() -> None:
     assert results == [1, 1, 2]
     assert refused.kind.name == "busy"
     assert refused.headers == {"Retry-After": "1"}
+
+
+def test_what_was_answered_is_not_thrown_away_for_a_full_queue(world: World) -> None:
+    async def scenario() -> int:
+        pool = AnsweringPool(1, 0, Metrics())
+        assistant = DecidedAssistant(world.index, FakeEmbedder())
+        gate = threading.Event()
+        first = asyncio.create_task(pool.run(lambda: gate.wait(10)))
+        await asyncio.sleep(0.05)
+        with pytest.raises(ProblemError):
+            await pool.ask(assistant, lambda _: 1)
+        triage = asyncio.create_task(pool.ask(assistant, lambda _: 2, is_continued=True))
+        await asyncio.sleep(0.05)
+        with pytest.raises(ProblemError):
+            await pool.run(lambda: 3)
+        gate.set()
+        await first
+        result = await triage
+        pool.close()
+        return result
+
+    assert asyncio.run(scenario()) == 2
+
+
+def test_triage_goes_on_with_a_question_that_was_let_in(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = AnsweringPool.ask
+
+    async def ask(pool: AnsweringPool, *args: Any, is_continued: bool = False) -> Any:
+        if not is_continued:
+            raise ProblemError("busy", "full")
+        return await refused(pool, *args, is_continued=True)
+
+    with world.client(world.engineer) as client:
+        question = {"subject": "API", "body": "every request answers 401 invalid_token"}
+        client.post("/v1/tickets/suggest", json=question)
+        monkeypatch.setattr(AnsweringPool, "ask", ask)  # the answer is kept by now
+        assert client.post("/v1/tickets/suggest", json=question).json()["triage"]
 
 
 def test_a_search_given_up_while_it_waits_frees_its_place() -> None:

@@ -129,8 +129,13 @@ async def suggest_for_ticket(
 async def triage_for(
     services: Services, caller: Caller, question: Question, products: list[str], answer: Answer
 ) -> Triage | None:
-    """Triage for the team; None for everybody else. Raises ProblemError as `ask`."""
+    """Triage of a question that was answered, for the team; None for everybody else.
+
+    Raises:
+        ProblemError: `busy` where an answering process has died.
+    """
     if not caller.is_internal:
         return None
     assistant, scope = services.library.assistant, caller.scope(products)
-    return await services.pool.ask(assistant, partial(triage, question=question, scope=scope, answer=answer))
+    work = partial(triage, question=question, scope=scope, answer=answer)
+    return await services.pool.ask(assistant, work, is_continued=True)
