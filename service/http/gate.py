@@ -12,13 +12,15 @@ from service.http.answering import CLIENT, ClientGone
 from service.http.limits import RateLimiter
 from service.http.pages import for_reader
 from service.http.problems import ProblemError, describe_error
-from service.http.security import Caller, Gatekeeper
+from service.http.security import MCP_PATH, Caller, Gatekeeper
 from service.settings import Settings
 
 _INTAKE = "/v1/intake/"
 _UNLIMITED = ("/v1/health", "/v1/ready", "/metrics", "/static/", "/widget/")
 _CORS_METHODS = "GET, POST, OPTIONS"
-_CORS_HEADERS = "Authorization, Content-Type, Accept, If-None-Match, X-Request-ID"
+_CORS_HEADERS = (
+    "Authorization, Content-Type, Accept, If-None-Match, X-Request-ID, MCP-Protocol-Version, Mcp-Method, Mcp-Name"
+)
 _CORS_EXPOSED = "ETag, RateLimit, RateLimit-Policy, Retry-After, X-Request-ID"
 
 
@@ -46,7 +48,7 @@ class Gate:
                 headers = MutableHeaders(scope=message)
                 for name, value in extra.items():
                     headers.setdefault(name, value)
-                if scope["path"].startswith("/v1/"):
+                if _is_shared(scope["path"]):
                     headers.add_vary_header("Origin")
             await send(message)
 
@@ -92,7 +94,7 @@ class Gate:
     def _cors(self, request: HTTPConnection) -> dict[str, str]:
         """Headers for a page elsewhere whose origin some publishable key allows; which one is checked with the key."""
         origin = request.headers.get("origin")
-        if not origin or not request.scope["path"].startswith("/v1/"):
+        if not origin or not _is_shared(request.scope["path"]):
             return {}
         if not self._gatekeeper.keys.allows_origin(origin.lower()):
             return {}
@@ -139,6 +141,11 @@ class Gate:
                 raise ProblemError("body-too-large", f"the limit is {limit} bytes")
             if not message.get("more_body", False):
                 return bytes(body)
+
+
+def _is_shared(path: str) -> bool:
+    """Whether pages of other origins may ask there, with a publishable key."""
+    return path.startswith("/v1/") or path == MCP_PATH
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:
