@@ -204,6 +204,7 @@ def test_every_response_has_the_security_headers(world: World, path: str) -> Non
     assert "unsafe" not in CONTENT_SECURITY_POLICY
     assert CONTENT_SECURITY_POLICY.startswith("default-src 'none'")
     assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["cross-origin-resource-policy"] == "same-origin"
     assert " style=" not in response.text
     assert "<style" not in response.text
     assert " onclick" not in response.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 import signal
@@ -26,7 +27,7 @@ from service.http.answering import CLIENT, AnsweringPool, ClientGone
 from service.http.app import create_app
 from service.http.metrics import Metrics
 from service.http.problems import KINDS, ProblemError
-from service.http.server import _listen, run_server
+from service.http.server import _listen, run_server, set_up_logs
 from service.settings import Settings
 from tests.conftest import FakeEmbedder, build, write_article
 from tests.http_world import DecidedAssistant, World, make_world, running
@@ -419,6 +420,20 @@ def test_kb_serve_prints_a_link_answers_and_stops_gracefully(world: World) -> No
 
 
 DOCS = Path(__file__).parent.parent / "docs"
+
+
+def test_log_lines_of_requests_are_json_and_all_times_are_utc(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("kb", "kb.access", "uvicorn"):
+        for attribute in ("handlers", "propagate", "level"):
+            monkeypatch.setattr(logging.getLogger(name), attribute, getattr(logging.getLogger(name), attribute))
+    set_up_logs()
+    logging.getLogger("kb.access").info('{"event": "request"}')
+    logging.getLogger("kb.serve").info("an event")
+    request, event = capsys.readouterr().err.splitlines()
+    assert request == '{"event": "request"}'
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO kb.serve an event", event)
 
 
 def test_the_docs_name_every_setting_and_no_other() -> None:

@@ -72,7 +72,7 @@ async def search(
 ) -> AnswerBody | Response:
     """Ranked articles with cited snippets. For long texts, and to keep them out of proxies' logs, use POST."""
     question, scope = Question(q, title, limit), caller.scope(products or [])
-    headers = {"Cache-Control": "private, no-cache", "Vary": "Authorization, Cookie, Origin"}
+    headers = {"Cache-Control": "private, no-cache", "Vary": "Authorization, Cookie"}  # and Origin, as all here
     version = services.library.assistant.index_version
     tag = answer_tag(version, scope, question)
     if is_current(tag, request.headers.get("if-none-match", "")):

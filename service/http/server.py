@@ -7,6 +7,7 @@ import logging
 import os
 import socket
 import sys
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -126,10 +127,19 @@ def _greet(settings: Settings, port: int, demo: Sessions | None, help_center: De
 
 
 def set_up_logs() -> None:
-    """One line an event on standard error. Only our own and uvicorn's loggers; the root logger is left alone."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
-    for name, level in (("kb", logging.INFO), ("uvicorn", logging.WARNING)):
+    """Events on standard error, in UTC: a JSON line a request, a plain line for anything else.
+
+    Only our own and uvicorn's loggers; the root logger is left alone.
+    """
+    plain = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s %(message)s", "%Y-%m-%dT%H:%M:%S")
+    plain.converter = time.gmtime
+    for name, level, formatter in (
+        ("kb", logging.INFO, plain),
+        ("kb.access", logging.INFO, logging.Formatter("%(message)s")),
+        ("uvicorn", logging.WARNING, plain),
+    ):
+        handler = logging.StreamHandler()
+        handler.setFormatter(formatter)
         logger = logging.getLogger(name)
         logger.handlers = [handler]
         logger.setLevel(level)
