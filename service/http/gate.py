@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ipaddress import AddressValueError, IPv6Address, IPv6Network
+
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
@@ -58,7 +60,7 @@ class Gate:
             if scope["method"] == "OPTIONS" and "access-control-request-method" in request.headers:
                 await Response(status_code=204 if cors else 403)(scope, receive, send_through)
                 return
-            caller = await self._gatekeeper.identify(request)
+            caller = await self._identify(request)
             scope.setdefault("state", {})["caller"] = caller
             extra.update(self._count(request, caller))
             body = await self._read_body(scope, receive)
@@ -83,13 +85,20 @@ class Gate:
 
     async def _pass_delivery(self, request: HTTPConnection, scope: Scope, receive: Receive, send: Send) -> None:
         """A vendor's delivery: no key of ours and no page; the route checks its signature, and reads its raw body."""
-        address = request.client.host if request.client else "unknown"
-        allowance = self._limiter.take(f"intake@{address}", self._settings.intake_rate_limit_per_minute)
-        if allowance.granted:
-            await self._app(scope, receive, send)
-        else:
-            problem = ProblemError("too-many-requests", "slow down; see Retry-After", allowance.headers())
+        try:
+            self._take(f"intake@{_network_of(request)}", self._settings.intake_rate_limit_per_minute)
+        except ProblemError as problem:
             await problem.response(_id(scope))(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _identify(self, request: HTTPConnection) -> Caller:
+        """As the gatekeeper; what it refuses is counted too, and told to slow down beyond the limit."""
+        try:
+            return await self._gatekeeper.identify(request)
+        except ProblemError:
+            self._take(f"refused@{_network_of(request)}", self._settings.rate_limit_per_minute)
+            raise
 
     def _cors(self, request: HTTPConnection) -> dict[str, str]:
         """Headers for a page elsewhere whose origin some publishable key allows; which one is checked with the key."""
@@ -110,12 +119,14 @@ class Gate:
     def _count(self, request: HTTPConnection, caller: Caller) -> dict[str, str]:
         if request.scope["path"].startswith(_UNLIMITED):
             return {}
-        address = request.client.host if request.client else "unknown"
         if caller.has_own_limit:
-            allowance = self._limiter.take(f"key:{caller.key_id}", self._settings.secret_rate_limit_per_minute)
-        else:
-            name = f"{caller.key_id or 'anonymous'}@{address}"
-            allowance = self._limiter.take(name, self._settings.rate_limit_per_minute)
+            return self._take(f"key:{caller.key_id}", self._settings.secret_rate_limit_per_minute)
+        name = f"{caller.key_id or 'anonymous'}@{_network_of(request)}"
+        return self._take(name, self._settings.rate_limit_per_minute)
+
+    def _take(self, name: str, limit: int) -> dict[str, str]:
+        """Headers that tell what is left. Raises ProblemError `too-many-requests` beyond the limit."""
+        allowance = self._limiter.take(name, limit)
         if not allowance.granted:
             raise ProblemError("too-many-requests", "slow down; see Retry-After", allowance.headers())
         return allowance.headers()
@@ -141,6 +152,18 @@ class Gate:
                 raise ProblemError("body-too-large", f"the limit is {limit} bytes")
             if not message.get("more_body", False):
                 return bytes(body)
+
+
+def _network_of(request: HTTPConnection) -> str:
+    """The client's address; of IPv6 its network of 64 bits, whose addresses are all at the hands of one subscriber."""
+    host = request.client.host if request.client else "unknown"
+    if ":" not in host:
+        return host
+    try:
+        address = IPv6Address(host)
+    except AddressValueError:
+        return host
+    return str(address.ipv4_mapped or IPv6Network((int(address), 64), strict=False))
 
 
 def _is_shared(path: str) -> bool:
