@@ -175,25 +175,19 @@ def _add_anchors(tokens: Sequence[Token], article: Article) -> None:
 
 def _add_lines(tokens: Sequence[Token], cited: LineRange | None) -> None:
     """Source lines on blocks. Only leaves are marked as cited, so a long list isn't lit up for one item."""
-    for token in tokens:
+    for place, token in enumerate(tokens):
         if token.map is None or token.nesting < 0 or token.type in {"inline", "front_matter", "fence", "code_block"}:
             continue
         first, last = token.map[0] + 1, max(token.map[0] + 1, token.map[1])
         if token.type == "paragraph_open" and token.hidden:
-            token.hidden, token.tag = False, "span"
-            _close_of(tokens, token).tag = "span"
-            _close_of(tokens, token).hidden = False
+            for end in (token, tokens[place + 2]):  # its text is between
+                end.hidden, end.tag = False, "span"
         token.attrSet("data-line", f"{first}-{last}")
         if cited and token.type in _LEAVES and cited.touches(first, last):
             token.attrJoin("class", "cited")
 
 
 _LEAVES = frozenset({"paragraph_open", "heading_open", "tr_open"})
-
-
-def _close_of(tokens: Sequence[Token], opening: Token) -> Token:
-    index = next(i for i, token in enumerate(tokens) if token is opening)
-    return next(t for t in tokens[index + 1 :] if t.type == "paragraph_close" and t.level == opening.level)
 
 
 def _resolve_links(tokens: Sequence[Token], path: str, link_for: LinkFor) -> None:
