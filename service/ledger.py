@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import JSON, Column, DateTime, Index, Integer, String, Table, delete, insert, select
 
-from service.database import METADATA, Database
+from service.database import METADATA, Database, in_utc
 from service.deflection import Event, EventKind, Report, Surface, count_visits
 
 EVENTS = Table(
@@ -75,9 +75,8 @@ class Ledger:
 
 
 def _event_of(row: Any) -> Event:
-    created: datetime = row["created"]
     return Event(
-        created if created.tzinfo else created.replace(tzinfo=UTC),
+        in_utc(row["created"]),
         row["session"],
         EventKind(row["kind"]),
         Surface(row["surface"]),

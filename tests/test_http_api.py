@@ -18,6 +18,7 @@ from service.http.console_views import SIGNALS, split_codes
 from service.http.models import ANSWER_EXAMPLE
 from service.http.problems import KINDS, MEDIA_TYPE, TYPE_PREFIX
 from service.http.routes_articles import choose_format
+from service.stores import Stores
 from tests.http_world import UNCOVERED, World, make_world
 
 
@@ -208,6 +209,14 @@ def test_every_problem_is_a_problem_document(world: World, public: TestClient) -
         400,
         422,
     }
+
+
+def test_a_comment_can_be_stored_in_any_database(public: TestClient, world: World) -> None:
+    version = public.get("/v1/ready").json()["index_version"]
+    given = {"index_version": version, "article": "KB-1003", "helpful": True, "comment": "a\0b"}
+    assert public.post("/v1/feedback", json=given).status_code == 201
+    (verdicts,) = (one for one in Stores(world.settings).feedback.report(1) if one.article == "mail/bounce.md")
+    assert verdicts.comments[0].text == "a\ufffdb"
 
 
 @pytest.mark.parametrize("body", [b'{"text": "\xff"}', gzip.compress(b'{"text": "a"}'), b"[" * 100_000])

@@ -22,6 +22,11 @@ def _encodable(text: str) -> str:
     return text
 
 
+def _without_nul(text: str) -> str:
+    """PostgreSQL stores all characters but this one."""
+    return text.replace("\0", "\ufffd")
+
+
 Text = Annotated[str, AfterValidator(_encodable)]
 QueryText = Annotated[Text, Field(max_length=MAX_QUERY_CHARS)]
 Product = Annotated[Text, Field(max_length=80)]
@@ -207,7 +212,7 @@ class FeedbackRequest(BaseModel):
     index_version: IndexVersion
     article: Annotated[Text, Field(min_length=1, max_length=1000)] = Field(description="Its path or id.")
     helpful: bool
-    comment: Annotated[Text, Field(max_length=2000)] = ""
+    comment: Annotated[Text, AfterValidator(_without_nul), Field(max_length=2000)] = ""
 
 
 class FeedbackReceipt(BaseModel):
