@@ -28,7 +28,5 @@ def print_feedback(found: Sequence[Verdicts], days: int, console: Console | None
 
 
 def _told(comment: Comment) -> str:
-    """On one line, and without what would steer the terminal: strangers write comments."""
     words = " ".join(comment.text.split())
-    plain = "".join(character if character.isprintable() else "\ufffd" for character in words)
-    return f"{comment.created:%Y-%m-%d} {'helped' if comment.helpful else 'did not help'}: {plain}"
+    return f"{comment.created:%Y-%m-%d} {'helped' if comment.helpful else 'did not help'}: {words}"
