@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Engine, MetaData, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, MetaData, Table, create_engine, delete, event, inspect, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, ProgrammingError, SQLAlchemyError
 
@@ -28,6 +28,7 @@ METADATA = MetaData()
 
 _SQLITE_BUSY_MS = 5000
 _MAKING_ATTEMPTS = 10
+_DELETED_AT_A_TIME = 500
 
 
 class Database:
@@ -105,6 +106,25 @@ def opened_state(settings: Settings) -> Iterator[Database]:
         yield database
     finally:
         database.close()
+
+
+def delete_before(database: Database, table: Table, before: datetime) -> int:
+    """Delete the rows of `table` that were `created` before then; returns how many.
+
+    A few at a time, each in a transaction of its own, so that nobody who writes waits long.
+
+    Raises:
+        StateUnavailable, SettingsError: as Database.begin.
+    """
+    oldest = select(table.c.id).where(table.c.created < before).order_by(table.c.id).limit(_DELETED_AT_A_TIME)
+    total = 0
+    while True:
+        with database.begin() as connection:
+            ids = connection.execute(oldest).scalars().all()
+            connection.execute(delete(table).where(table.c.id.in_(ids)))
+        total += len(ids)
+        if len(ids) < _DELETED_AT_A_TIME:
+            return total
 
 
 def in_utc(moment: datetime) -> datetime:

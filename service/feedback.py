@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import Boolean, Column, DateTime, Integer, String, Table, Text, insert, select
 
-from service.database import METADATA, Database, in_utc
+from service.database import METADATA, Database, delete_before, in_utc
 
 _COMMENTS = 3
 """Shown of one article."""
@@ -111,3 +111,7 @@ class FeedbackStore:
             Verdicts(article, count[True], count[False], tuple(comments[article])) for article, count in counts.items()
         ]
         return sorted(found, key=lambda verdicts: (verdicts.helpful - verdicts.unhelpful, verdicts.article))
+
+    def purge(self, before: datetime) -> int:
+        """Delete the feedback from before then; returns how much. Raises StateUnavailable, SettingsError."""
+        return delete_before(self._database, FEEDBACK, before)
