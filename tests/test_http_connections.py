@@ -5,8 +5,12 @@ from __future__ import annotations
 import logging
 import resource
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import httpx
 import pytest
@@ -115,3 +119,39 @@ def test_the_command_serves_on_such_connections(world: World, monkeypatch: pytes
     monkeypatch.setattr(uvicorn.Server, "run", lambda serving, sockets: seen.append(serving.config.http))
     server.run_server(world.settings.model_copy(update={"port": 0}))
     assert seen == [Connection]
+
+
+SERVE = """
+import resource, sys
+from pathlib import Path
+resource.setrlimit(resource.RLIMIT_NOFILE, (320, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+from service.http.server import run_server
+from service.settings import Settings
+from tests.conftest import FakeEmbedder
+from tests.http_world import DecidedAssistant
+index = Path(sys.argv[1])
+run_server(Settings(index=index, port=0), open_assistant=lambda: DecidedAssistant(index, FakeEmbedder()))
+"""
+
+
+def test_a_burst_of_connections_uses_up_no_file_handles(world: World) -> None:
+    command = [sys.executable, "-c", SERVE, str(world.index)]
+    root = Path(__file__).parents[1]
+    with subprocess.Popen(command, cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as served:
+        assert served.stdout is not None
+        assert served.stderr is not None
+        try:
+            url = httpx.URL(served.stdout.readline().split()[-1])
+            with ExitStack() as stack:
+                for _ in range(900):
+                    stack.enter_context(socket.create_connection((url.host, url.port or 0), timeout=20))
+                assert httpx.get(url.join("/v1/health"), timeout=20).status_code == 503
+            ends = time.monotonic() + 20
+            while httpx.get(url.join("/v1/health"), timeout=20).status_code != 200:
+                assert time.monotonic() < ends, "it did not recover"
+                time.sleep(0.1)
+        finally:
+            served.terminate()
+        told = served.stderr.read()
+    assert "Too many open files" not in told
+    assert told.count("more than 192 connections are open") == 1

@@ -23,7 +23,10 @@ READ_S = 30.0
 
 _MOST = 4096
 _OTHER_HANDLES = 128
-"""For the index, the database, and what the service asks of others."""
+"""For the index, the database, what the service asks of others, and connections that are about to be refused."""
+
+ACCEPTED_AT_A_TIME = 16
+"""In one turn of the event loop. Accepting a whole burst would use up the handles before any of it can be refused."""
 
 _TELL_S = 60.0
 
