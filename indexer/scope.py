@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from indexer.metadata import Audience
@@ -26,6 +27,10 @@ class Scope:
     def admits(self, audience: Audience, products: frozenset[str]) -> bool:
         """Whether an article with this audience and these products is visible."""
         return audience in self.audiences and (not self.products or not products or bool(self.products & products))
+
+    def about(self, products: Iterable[str]) -> Scope:
+        """The same for articles about these products, however they are capitalised; for all where none is named."""
+        return Scope(self.audiences, frozenset(name.strip().casefold() for name in products if name.strip()))
 
 
 PUBLIC = Scope(frozenset({Audience.PUBLIC}))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 from asyncio import sleep as sleep_async
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from time import sleep
 from types import TracebackType
@@ -24,7 +24,6 @@ from service.answers import Answer, Citation, Reason, Snippet, Suggestion
 
 TYPE_PREFIX = "urn:symptom-kb:problem:"
 DEFAULT_TIMEOUT_S = 30.0
-_PATIENT = frozenset({429, 503})
 _FIRST_WAIT_S = 0.5
 _LONGEST_WAIT_S = 60.0
 
@@ -82,18 +81,19 @@ class Unavailable(ProblemRaised):
     """Busy, starting, or asking for patience, and still so after the last retry."""
 
 
-_ERRORS: dict[str, type[ProblemRaised]] = {
-    "unauthorized": Unauthorized,
-    "forbidden": Forbidden,
-    "not-found": NotFound,
-    "malformed": Invalid,
-    "invalid": Invalid,
-    "body-too-large": Invalid,
-    "too-many-requests": Unavailable,
-    "busy": Unavailable,
-    "not-ready": Unavailable,
-    "state-unavailable": Unavailable,
+_ERRORS: dict[int, type[ProblemRaised]] = {
+    400: Invalid,
+    401: Unauthorized,
+    403: Forbidden,
+    404: NotFound,
+    413: Invalid,
+    415: Invalid,
+    422: Invalid,
+    429: Unavailable,
+    503: Unavailable,
 }
+_PATIENT = frozenset({429, 503})
+"""Also where a proxy in front says it, which knows nothing of our problems."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,16 +159,17 @@ class _Call:
 class _Shared:
     """What both clients do alike; no I/O."""
 
-    def __init__(self, retries: int, sleep_s: Callable[[int], float] | None = None) -> None:
+    def __init__(self, base_url: str, key: str, retries: int) -> None:
+        self._address = _read_address(base_url)
+        self._headers = _headers(key.strip())
         self._retries = retries
-        self._backoff_s = sleep_s or _backoff_s
 
     def _wait_s(self, attempt: int, response: httpx.Response | None) -> float | None:
         """Seconds until the next attempt; None if there is none to be made."""
         if attempt >= self._retries or (response is not None and response.status_code not in _PATIENT):
             return None
         asked = response.headers.get("retry-after", "") if response is not None else ""
-        wait_s = float(asked) if asked.isdecimal() else self._backoff_s(attempt)
+        wait_s = float(asked) if asked.isdecimal() else _backoff_s(attempt)
         return wait_s if wait_s <= _LONGEST_WAIT_S else None
 
     @staticmethod
@@ -210,12 +211,20 @@ class Client(_Shared):
     ) -> None:
         """
         Args:
+            base_url: such as `https://kb.example.com`.
             key: a secret key or an access token; without one only public articles are seen.
             retries: how often a request that the service cannot take now is tried again.
+
+        Raises:
+            ClientError: `base_url` is no address, or `key` no key.
         """
-        super().__init__(retries)
+        super().__init__(base_url, key, retries)
         self._http = httpx.Client(
-            base_url=base_url, headers=_headers(key), timeout=timeout_s, transport=transport, follow_redirects=False
+            base_url=self._address,
+            headers=self._headers,
+            timeout=timeout_s,
+            transport=transport,
+            follow_redirects=False,
         )
 
     def __enter__(self) -> Self:
@@ -287,9 +296,13 @@ class AsyncClient(_Shared):
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         """As `Client`."""
-        super().__init__(retries)
+        super().__init__(base_url, key, retries)
         self._http = httpx.AsyncClient(
-            base_url=base_url, headers=_headers(key), timeout=timeout_s, transport=transport, follow_redirects=False
+            base_url=self._address,
+            headers=self._headers,
+            timeout=timeout_s,
+            transport=transport,
+            follow_redirects=False,
         )
 
     async def __aenter__(self) -> Self:
@@ -349,7 +362,21 @@ class AsyncClient(_Shared):
             attempt += 1
 
 
+def _read_address(base_url: str) -> httpx.URL:
+    """Raises ClientError where `base_url` cannot be one."""
+    try:
+        address = httpx.URL(base_url.strip())
+    except httpx.InvalidURL:
+        address = httpx.URL()
+    if address.scheme not in {"http", "https"} or not address.host:
+        raise ClientError("base_url must be the service's address with its scheme, such as https://kb.example.com")
+    return address
+
+
 def _headers(key: str) -> dict[str, str]:
+    """Raises ClientError where `key` cannot be one."""
+    if not (key.isascii() and key.isprintable()):
+        raise ClientError("the key holds characters that no key has; copy it again, without what is around it")
     return {"Accept": "application/json", **({"Authorization": f"Bearer {key}"} if key else {})}
 
 
@@ -375,15 +402,24 @@ def _result_of(response: httpx.Response | None, failure: httpx.TransportError | 
         return values
     problem = values if isinstance(values, dict) else {}
     kind = str(problem.get("type") or "about:blank")
-    raised = _ERRORS.get(kind.removeprefix(TYPE_PREFIX), ProblemRaised)
+    is_ours = kind.startswith(TYPE_PREFIX) or response.status_code in _PATIENT
+    raised = _ERRORS.get(response.status_code, ProblemRaised) if is_ours else ProblemRaised
     raise raised(
         kind,
         response.status_code,
         str(problem.get("title") or f"unexpected answer with status {response.status_code}"),
-        str(problem.get("detail") or ""),
+        str(problem.get("detail") or _where_to(response)),
         response.headers.get("x-request-id", ""),
         problem.get("errors") or (),
     )
+
+
+def _where_to(response: httpx.Response) -> str:
+    """What to do about a redirect, which is not followed with a key in the hand; empty for another answer."""
+    if response.next_request is None:
+        return ""
+    address = response.next_request.url
+    return f"it redirects to {address.scheme}://{address.netloc.decode()}: use that as base_url, if you trust it"
 
 
 def _read(kind: type[Result], values: Mapping[str, Any]) -> Result:

@@ -172,27 +172,42 @@ def deflection(
 
     Explicit, implicit and durable deflection are counted apart; see docs/widget.md.
     """
-    from service.database import Database, holds_nothing
+    from service.database import opened_state
     from service.ledger import Ledger
     from service.settings import load_settings
 
     settings = load_settings(settings_file, index=index, durable_days=durable_days)
-    is_new = holds_nothing(settings.state_url)
-    if is_new and settings.database_url is None:
-        from indexer.snapshot import current_version
-
-        current_version(settings.index)  # a mistyped --index must not look like a quiet month
-    database = Database("sqlite://" if is_new else settings.state_url)
-    try:
+    with opened_state(settings) as database:
         report = Ledger(database).report(days, settings.durable_days)
-    finally:
-        database.close()
     if as_json:
         typer.echo(json.dumps(report.as_dict(), indent=2))
     else:
         from service.ledger_table import print_report
 
         print_report(report)
+
+
+@app.command()
+def feedback(
+    *,
+    days: Annotated[int, typer.Option("--days", min=1, max=3660, help="How far back to look.")] = 30,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the verdicts as JSON.")] = False,
+    index: IndexOption = None,
+    settings_file: SettingsOption = None,
+) -> None:
+    """Report what readers said about articles, those that helped least first, with the latest comments."""
+    from service.database import opened_state
+    from service.feedback import FeedbackStore
+    from service.settings import load_settings
+
+    with opened_state(load_settings(settings_file, index=index)) as database:
+        verdicts = FeedbackStore(database).report(days)
+    if as_json:
+        typer.echo(json.dumps([one.as_dict() for one in verdicts], indent=2))
+    else:
+        from service.feedback_table import print_feedback
+
+        print_feedback(verdicts, days)
 
 
 @keys_app.command("add")

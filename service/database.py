@@ -9,19 +9,26 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Engine, MetaData, create_engine, event, inspect, text
+from sqlalchemy import Connection, Engine, MetaData, Table, create_engine, delete, event, inspect, select, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, OperationalError, ProgrammingError, SQLAlchemyError
 
 from indexer.errors import SettingsError
+from indexer.snapshot import current_version
 from service.stores import StateUnavailable
+
+if TYPE_CHECKING:
+    from service.settings import Settings
 
 METADATA = MetaData()
 
 _SQLITE_BUSY_MS = 5000
 _MAKING_ATTEMPTS = 10
+_DELETED_AT_A_TIME = 500
 
 
 class Database:
@@ -82,6 +89,47 @@ def holds_nothing(url: str) -> bool:
     """
     made = Database(url)._url
     return made.get_backend_name() == "sqlite" and bool(made.database) and not Path(str(made.database)).exists()
+
+
+@contextmanager
+def opened_state(settings: Settings) -> Iterator[Database]:
+    """What the service has stored, for reading; where it has stored nothing yet, an empty database in memory.
+
+    Raises:
+        SettingsError, IndexNotFound: there is no such database, and no index beside which one could come to be.
+    """
+    is_new = holds_nothing(settings.state_url)
+    if is_new and settings.database_url is None:
+        current_version(settings.index)  # a mistyped --index must not look like a quiet month
+    database = Database("sqlite://" if is_new else settings.state_url)
+    try:
+        yield database
+    finally:
+        database.close()
+
+
+def delete_before(database: Database, table: Table, before: datetime) -> int:
+    """Delete the rows of `table` that were `created` before then; returns how many.
+
+    A few at a time, each in a transaction of its own, so that nobody who writes waits long.
+
+    Raises:
+        StateUnavailable, SettingsError: as Database.begin.
+    """
+    oldest = select(table.c.id).where(table.c.created < before).order_by(table.c.id).limit(_DELETED_AT_A_TIME)
+    total = 0
+    while True:
+        with database.begin() as connection:
+            ids = connection.execute(oldest).scalars().all()
+            connection.execute(delete(table).where(table.c.id.in_(ids)))
+        total += len(ids)
+        if len(ids) < _DELETED_AT_A_TIME:
+            return total
+
+
+def in_utc(moment: datetime) -> datetime:
+    """A time as it was stored: SQLite keeps no zone."""
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _make_tables(engine: Engine) -> None:

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from collections import Counter, defaultdict
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
 
-from sqlalchemy import Boolean, Column, DateTime, Integer, String, Table, Text, insert
+from sqlalchemy import Boolean, Column, DateTime, Integer, String, Table, Text, insert, select
 
-from service.database import METADATA, Database
+from service.database import METADATA, Database, delete_before, in_utc
+
+_COMMENTS = 3
+"""Shown of one article."""
 
 FEEDBACK = Table(
     "feedback",
@@ -43,6 +48,37 @@ class Feedback:
     key_id: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """What a reader wrote with a verdict."""
+
+    created: datetime
+    helpful: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """All verdicts on one article.
+
+    Attributes:
+        comments: the latest few, newest first.
+    """
+
+    article: str
+    helpful: int
+    unhelpful: int
+    comments: tuple[Comment, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """JSON-ready values; the contract of `kb feedback --json`."""
+        comments = [
+            {"created": comment.created.isoformat(timespec="seconds"), "helpful": comment.helpful, "text": comment.text}
+            for comment in self.comments
+        ]
+        return {**asdict(self), "comments": comments}
+
+
 class FeedbackStore:
     """Keeps feedback. Thread-safe."""
 
@@ -55,3 +91,27 @@ class FeedbackStore:
         with self._database.begin() as connection:
             result = connection.execute(insert(FEEDBACK).values(created=datetime.now(UTC), **row))
             return int((result.inserted_primary_key or [0])[0])
+
+    def report(self, days: int, now: datetime | None = None) -> list[Verdicts]:
+        """The verdicts of the last `days` days by article, those that helped least first.
+
+        Raises:
+            StateUnavailable, SettingsError: as all of the database.
+        """
+        since = (now or datetime.now(UTC)) - timedelta(days=days)
+        wanted = select(FEEDBACK).where(FEEDBACK.c.created >= since).order_by(FEEDBACK.c.created.desc())
+        counts: dict[str, Counter[bool]] = defaultdict(Counter)
+        comments: dict[str, list[Comment]] = defaultdict(list)
+        with self._database.begin() as connection:
+            for row in connection.execution_options(yield_per=1000).execute(wanted):
+                counts[row.article][row.helpful] += 1
+                if row.comment.strip() and len(comments[row.article]) < _COMMENTS:
+                    comments[row.article].append(Comment(in_utc(row.created), row.helpful, row.comment))
+        found = [
+            Verdicts(article, count[True], count[False], tuple(comments[article])) for article, count in counts.items()
+        ]
+        return sorted(found, key=lambda verdicts: (verdicts.helpful - verdicts.unhelpful, verdicts.article))
+
+    def purge(self, before: datetime) -> int:
+        """Delete the feedback from before then; returns how much. Raises StateUnavailable, SettingsError."""
+        return delete_before(self._database, FEEDBACK, before)

@@ -5,13 +5,15 @@ A key is 256 random bits, so one plain hash is enough: there is nothing to guess
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
 import re
 import secrets
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -79,8 +81,15 @@ def hash_token(token: str) -> str:
 
 
 def check_origin(origin: str) -> str:
-    """`origin` in the form that browsers send. Raises SettingsError unless it is scheme, host and at most a port."""
+    """`origin` in the form that browsers send, so without the port that its scheme has anyway.
+
+    Raises:
+        SettingsError: it is not scheme, host and at most a port.
+    """
     plain = origin.strip().rstrip("/").lower()
+    for scheme, port in (("http://", ":80"), ("https://", ":443")):
+        if plain.startswith(scheme):
+            plain = plain.removesuffix(port)
     if not re.fullmatch(r"https?://([a-z0-9.\-]+|\[[0-9a-f:]+\])(:\d{1,5})?", plain, re.ASCII):
         raise SettingsError(f"{origin!r} is not a web origin; write it like https://help.example.com")
     return plain
@@ -117,16 +126,18 @@ class KeyFile:
         self._lent = {**self._lent, key.sha256: key}
 
     def add(self, key: Key) -> None:
-        """Store a new key."""
-        self._write([*self.all(), key])
+        """Store a new key. Raises SettingsError if the file cannot be read."""
+        with self._changing():
+            self._write([*self.all(), key])
 
     def revoke(self, key_id: str) -> Key:
-        """Remove a key and return its record. Raises NotFound."""
-        keys = self.all()
-        for key in keys:
-            if key.id == key_id:
-                self._write([other for other in keys if other.id != key_id])
-                return key
+        """Remove a key and return its record. Raises NotFound, and SettingsError if the file cannot be read."""
+        with self._changing():
+            keys = self.all()
+            for key in keys:
+                if key.id == key_id:
+                    self._write([other for other in keys if other.id != key_id])
+                    return key
         raise NotFound(f"no key {key_id!r}; `kb keys list` shows them")
 
     def _current(self) -> dict[str, Key]:
@@ -135,6 +146,10 @@ class KeyFile:
         except FileNotFoundError:
             self._seen, self._by_hash = None, {}
             return self._by_hash
+        except OSError as error:
+            raise SettingsError(
+                f"key file {self.path} cannot be read ({error.strerror}); let this account read it"
+            ) from error
         seen = (status.st_mtime_ns, status.st_size, status.st_ino)
         if seen != self._seen:
             self._by_hash = {key.sha256: key for key in self._read()}
@@ -148,9 +163,19 @@ class KeyFile:
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise SettingsError(f"key file {self.path} cannot be read ({error}); restore it or remove it") from error
 
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Held by one process at a time, or a key that another one has just revoked would be written again."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        folder = os.open(self.path.parent, os.O_RDONLY)  # the file itself is replaced by each change
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
+
     def _write(self, keys: list[Key]) -> None:
         """Replace the file at one stroke, readable by its owner only."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
         handle, scratch = tempfile.mkstemp(dir=self.path.parent, prefix=".keys-")
         with os.fdopen(handle, "w") as file:
             json.dump({"keys": [asdict(key) for key in keys]}, file, indent=1)

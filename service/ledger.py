@@ -8,9 +8,9 @@ from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sqlalchemy import JSON, Column, DateTime, Index, Integer, String, Table, delete, insert, select
+from sqlalchemy import JSON, Column, DateTime, Index, Integer, String, Table, insert, select
 
-from service.database import METADATA, Database
+from service.database import METADATA, Database, delete_before, in_utc
 from service.deflection import Event, EventKind, Report, Surface, count_visits
 
 EVENTS = Table(
@@ -27,8 +27,6 @@ EVENTS = Table(
     Index("deflection_events_by_session", "session", "created"),
 )
 """One row an event. There is no column for what was typed, nor for an address."""
-
-_PURGED_AT_A_TIME = 500
 
 
 class Ledger:
@@ -51,19 +49,8 @@ class Ledger:
             return Report(since, until, durable_days, count_visits(events, until, timedelta(days=durable_days)))
 
     def purge(self, before: datetime) -> int:
-        """Delete the events from before then; returns how many. Raises StateUnavailable, SettingsError.
-
-        A few at a time, each in a transaction of its own, so that nobody who writes waits long.
-        """
-        oldest = select(EVENTS.c.id).where(EVENTS.c.created < before).order_by(EVENTS.c.id).limit(_PURGED_AT_A_TIME)
-        total = 0
-        while True:
-            with self._database.begin() as connection:
-                ids = connection.execute(oldest).scalars().all()
-                connection.execute(delete(EVENTS).where(EVENTS.c.id.in_(ids)))
-            total += len(ids)
-            if len(ids) < _PURGED_AT_A_TIME:
-                return total
+        """Delete the events from before then; returns how many. Raises StateUnavailable, SettingsError."""
+        return delete_before(self._database, EVENTS, before)
 
     @contextmanager
     def _events_since(self, since: datetime) -> Iterator[Iterator[Event]]:
@@ -75,9 +62,8 @@ class Ledger:
 
 
 def _event_of(row: Any) -> Event:
-    created: datetime = row["created"]
     return Event(
-        created if created.tzinfo else created.replace(tzinfo=UTC),
+        in_utc(row["created"]),
         row["session"],
         EventKind(row["kind"]),
         Surface(row["surface"]),

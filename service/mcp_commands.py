@@ -34,4 +34,4 @@ def mcp(
     from service.assistant import Assistant
     from service.mcp_local import run_stdio
 
-    run_stdio(Assistant(settings.index), audience)
+    run_stdio(Assistant(settings.index), audience, settings.public_url)

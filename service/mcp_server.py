@@ -68,12 +68,21 @@ def _describe(spec: ToolSpec) -> Tool:
         name=spec.name,
         title=spec.title,
         description=spec.description,
-        input_schema=spec.arguments.model_json_schema(),
-        output_schema=spec.result.model_json_schema(mode="serialization"),
+        input_schema=_without_titles(spec.arguments.model_json_schema()),
+        output_schema=_without_titles(spec.result.model_json_schema(mode="serialization")),
         annotations=ToolAnnotations(
             title=spec.title, read_only_hint=True, destructive_hint=False, idempotent_hint=True, open_world_hint=False
         ),
     )
+
+
+def _without_titles(schema: Any) -> Any:
+    """The JSON schema without the titles that only repeat names: an assistant may pay for each word of it."""
+    if isinstance(schema, list):
+        return [_without_titles(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {name: _without_titles(part) for name, part in schema.items() if name != "title" or isinstance(part, dict)}
 
 
 async def _call(spec: ToolSpec, desk: Desk, arguments: dict[str, Any]) -> CallToolResult:

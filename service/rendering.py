@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import nh3
-from markdown_it.common.utils import escapeHtml
+from markdown_it.common.utils import escapeHtml, unescapeAll
 from markdown_it.renderer import RendererHTML
 from markdown_it.token import Token
 from markdown_it.utils import EnvType, OptionsDict
@@ -30,8 +30,10 @@ FIRST_STEPS_HEADING = "first 15 minutes"
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\r|\n)|[^\r\n]+\Z")
 """A line as CommonMark and `indexer.source` count it, with its ending."""
 
-_LINK = re.compile(r"(\]\(\s*<?|^ {0,3}\[[^\]\n]+\]:\s*<?)([^)\s>]+)(>?[^)\n]*)", re.MULTILINE)
-"""An inline link's or a link definition's target, wherever it stands: better one too many taken for a link."""
+_DESTINATION = r"<[^<>\n]*>|(?:[^\s()<>\\]|\\.|\((?:[^\s()<>\\]|\\.)*\))+"
+_LINK = re.compile(rf"(\](?:\(|:)[\s>]*)({_DESTINATION})")
+"""An inline link's or a link definition's destination (CommonMark 6.3 and 4.7), wherever it stands, in a quote, a list
+or code: better one too many taken for a link."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +111,8 @@ def close_links(markdown: str, path: str, link_for: LinkFor) -> str:
     """This piece of `path` with the targets of links gone that are not open to the reader."""
 
     def redact(match: re.Match[str]) -> str:
-        target = _article_target(match[2], path)
-        return match[0] if target is None or link_for(target[0]) else f"{match[1]}#{match[3]}"
+        target = _target_of(match, path)
+        return match[0] if target is None or link_for(target) else f"{match[1]}#"
 
     return _LINK.sub(redact, markdown)
 
@@ -119,17 +121,30 @@ def lead_links_out(markdown: str, path: str, link_for: LinkFor) -> str:
     """This piece of `path` with links to articles by the addresses that `link_for` gives, to be read anywhere else."""
 
     def lead(match: re.Match[str]) -> str:
-        target = _article_target(match[2], path)
+        target = _destination(match, path)
         address = link_for(target[0]) if target else None
-        return f"{match[1]}{address}{target[1]}{match[3]}" if target and address else match[0]
+        if not target or not address:
+            return match[0]
+        there = f"{address}{target[1]}"
+        return f"{match[1]}<{there}>" if match[2].startswith("<") else f"{match[1]}{there}"
 
     return _LINK.sub(lead, markdown)
 
 
 def links_are_open(markdown: str, path: str, link_for: LinkFor) -> bool:
     """Whether every article that this piece of `path` links to is open to the reader."""
-    targets = (_article_target(match[2], path) for match in _LINK.finditer(markdown))
-    return all(link_for(target[0]) for target in targets if target is not None)
+    targets = (_target_of(match, path) for match in _LINK.finditer(markdown))
+    return all(link_for(target) for target in targets if target is not None)
+
+
+def _target_of(match: re.Match[str], path: str) -> str | None:
+    """Path of the article that a destination in Markdown means."""
+    target = _destination(match, path)
+    return target and target[0]
+
+
+def _destination(match: re.Match[str], path: str) -> tuple[str, str] | None:
+    return _article_target(unescapeAll(match[2].strip("<>")), path)
 
 
 def first_steps(article: Article) -> list[Step]:
@@ -187,14 +202,13 @@ def _add_anchors(tokens: Sequence[Token], article: Article) -> None:
 
 def _add_lines(tokens: Sequence[Token], cited: LineRange | None) -> None:
     """Source lines on blocks. Only leaves are marked as cited, so a long list isn't lit up for one item."""
-    for token in tokens:
+    for place, token in enumerate(tokens):
         if token.map is None or token.nesting < 0 or token.type in _UNMARKED:
             continue
         first, last = token.map[0] + 1, max(token.map[0] + 1, token.map[1])
         if token.type == "paragraph_open" and token.hidden:
-            token.hidden, token.tag = False, "span"
-            _close_of(tokens, token).tag = "span"
-            _close_of(tokens, token).hidden = False
+            for end in (token, tokens[place + 2]):  # its text is between
+                end.hidden, end.tag = False, "span"
         token.attrSet("data-line", f"{first}-{last}")
         if cited and token.type in _LEAVES and cited.touches(first, last):
             token.attrJoin("class", "cited")
@@ -202,11 +216,6 @@ def _add_lines(tokens: Sequence[Token], cited: LineRange | None) -> None:
 
 _LEAVES = frozenset({"paragraph_open", "heading_open", "tr_open"})
 _UNMARKED = frozenset({"inline", "front_matter", "comment", "fence", "code_block"})
-
-
-def _close_of(tokens: Sequence[Token], opening: Token) -> Token:
-    index = next(i for i, token in enumerate(tokens) if token is opening)
-    return next(t for t in tokens[index + 1 :] if t.type == "paragraph_close" and t.level == opening.level)
 
 
 def _resolve_links(tokens: Sequence[Token], path: str, link_for: LinkFor) -> None:

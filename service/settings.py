@@ -91,7 +91,7 @@ class Settings(BaseSettings):
         default=7, ge=1, le=365, description="A deflection is durable if no ticket follows within so many days."
     )
     ledger_keep_days: int = Field(
-        default=400, ge=1, le=36_500, description="How long events of the deflection ledger are kept."
+        default=400, ge=1, le=36_500, description="How long events of the deflection ledger, and feedback, are kept."
     )
     trace_documents: bool = Field(
         default=False, description="Whether traces also tell which articles were found, as ids and scores."

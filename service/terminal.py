@@ -21,6 +21,11 @@ _WIDEST = 10_000
 """Columns of a table that no terminal shows."""
 
 _NOTHING, _INDENT = Text(), Text("    ")
+_STEERING = dict.fromkeys(
+    (*range(0x09), *range(0x0B, 0x20), *range(0x7F, 0xA0), *range(0x202A, 0x202F), *range(0x2066, 0x206A)), "\ufffd"
+)
+"""Control characters but tab and line feed, and marks that turn the direction of writing: what an article or a comment
+holds of them could clear the screen, or show something else than is there."""
 
 
 def print_answer(answer: Answer, console: Console | None = None) -> None:
@@ -43,8 +48,11 @@ def print_lines(console: Console, text: Text, first: Text = _NOTHING, rest: Text
     """Print `text`, `first` before its first line and `rest`, by default the same, before all others.
 
     A terminal's lines are broken between words, each piece with `rest` before it. Anything else gets them as they are.
+    Control characters are shown as U+FFFD.
     """
     rest = first if rest is None else rest
+    text = text.copy()
+    text.plain = text.plain.translate(_STEERING)
     lines = text.split("\n", allow_blank=True)
     if not console.is_terminal:
         plain = (f"{(rest if number else first).plain}{line.plain}".rstrip() for number, line in enumerate(lines))

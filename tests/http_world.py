@@ -22,6 +22,7 @@ from indexer.scope import Scope
 from service.answers import Answer, Question
 from service.assistant import Assistant
 from service.http.app import create_app
+from service.http.connections import Connection
 from service.keys import KeyFile, KeyKind, make_key
 from service.settings import Settings
 from tests.conftest import FakeEmbedder, build, write_article
@@ -153,7 +154,7 @@ def running(app: FastAPI) -> Iterator[str]:
     """Serve `app` on a free loopback port; gives its address."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False, lifespan="on", ws="none"))
+    server = uvicorn.Server(uvicorn.Config(app, http=Connection, log_config=None, access_log=False, ws="none"))
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
     thread.start()
     try:

@@ -14,6 +14,7 @@ from indexer.source import sha256_of
 from service.client import (
     AsyncClient,
     Client,
+    ClientError,
     ConnectionFailed,
     Invalid,
     NotFound,
@@ -202,6 +203,46 @@ def test_a_connection_that_was_never_made_is_tried_again(use_async: bool, waits:
     handle, seen = scripted(httpx.ConnectError("refused"), httpx.Response(200, json={**EMPTY, "new_field": 1}))
     assert ask(handle, use_async=use_async).index_version == "v"
     assert (len(seen), len(waits)) == (2, 1)
+
+
+@pytest.mark.parametrize(
+    ("answer", "error"),
+    [
+        (problem("provider-unavailable", 503, Retry_After="3600"), Unavailable),
+        (problem("unsupported-media-type", 415), Invalid),
+        (httpx.Response(503, text="<html>proxy</html>", headers={"Retry-After": "3600"}), Unavailable),
+        (httpx.Response(404, text="<html>another server</html>"), ProblemRaised),
+    ],
+)
+def test_the_status_tells_the_exception(answer: httpx.Response, error: type[ProblemRaised]) -> None:
+    handle, _ = scripted(answer)
+    with pytest.raises(error) as raised:
+        ask(handle, use_async=False)
+    assert type(raised.value) is error
+
+
+def test_a_redirect_is_not_followed_and_says_where_it_leads() -> None:
+    handle, seen = scripted(httpx.Response(301, headers={"Location": "https://kb.example.org/v1/search"}))
+    with pytest.raises(ProblemRaised, match=r"redirects to https://kb\.example\.org: use that as base_url"):
+        ask(handle, use_async=False)
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("kind", [Client, AsyncClient])
+def test_what_cannot_be_an_address_or_a_key_is_told_at_once(kind: type[Client | AsyncClient]) -> None:
+    for address in ("kb.example.com", "", "ftp://kb.example.com", "http://", "kb.example.com:8000"):
+        with pytest.raises(ClientError, match="base_url must be"):
+            kind(address)
+    for key in ("kbs_ä", "kbs_1\nkbs_2"):
+        with pytest.raises(ClientError, match="the key holds characters"):
+            kind("http://kb.example.com", key)
+
+
+def test_a_key_read_from_a_file_may_end_in_a_line_break() -> None:
+    handle, seen = scripted(httpx.Response(200, json=EMPTY))
+    with Client("http://kb.example.com", "kbs_1\n", transport=httpx.MockTransport(handle)) as kb:
+        kb.search("x")
+    assert seen[0].headers["authorization"] == "Bearer kbs_1"
 
 
 def test_an_error_never_holds_what_was_sent() -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import logging
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from service.http.console_views import SIGNALS, split_codes
 from service.http.models import ANSWER_EXAMPLE
 from service.http.problems import KINDS, MEDIA_TYPE, TYPE_PREFIX
 from service.http.routes_articles import choose_format
+from service.stores import Stores
 from tests.http_world import UNCOVERED, World, make_world
 
 
@@ -208,6 +211,21 @@ def test_every_problem_is_a_problem_document(world: World, public: TestClient) -
     }
 
 
+def test_a_comment_can_be_stored_in_any_database(public: TestClient, world: World) -> None:
+    version = public.get("/v1/ready").json()["index_version"]
+    given = {"index_version": version, "article": "KB-1003", "helpful": True, "comment": "a\0b"}
+    assert public.post("/v1/feedback", json=given).status_code == 201
+    (verdicts,) = (one for one in Stores(world.settings).feedback.report(1) if one.article == "mail/bounce.md")
+    assert verdicts.comments[0].text == "a\ufffdb"
+
+
+@pytest.mark.parametrize("body", [b'{"text": "\xff"}', gzip.compress(b'{"text": "a"}'), b"[" * 100_000])
+def test_a_body_that_cannot_be_read_is_told_what_is_wrong(public: TestClient, body: bytes) -> None:
+    answer = public.post("/v1/search", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400
+    assert answer.json()["detail"] == "the body is not JSON in UTF-8, is compressed, or is nested too deeply"
+
+
 def test_a_body_without_a_length_is_limited_too(public: TestClient) -> None:
     response = public.post("/v1/search", content=(b"x" * 50_000 for _ in range(20)))
     assert_problem(response, "body-too-large")
@@ -244,6 +262,33 @@ def test_metrics_count_answers_and_hold_no_query_text(world: World) -> None:
     assert 'kb_answers_total{outcome="abstained"} 1.0' in text
     assert 'kb_http_requests_total{method="GET",route="/v1/search",status="200"} 1.0' in text
     assert "wombat" not in text
+
+
+def test_metrics_are_those_of_the_docs_and_begin_with_noughts(public: TestClient) -> None:
+    told = public.get("/metrics").text
+    families = set(re.findall(r"^# TYPE (kb_\w+)", told, re.MULTILINE))
+    documented = re.findall(r"^\| `(kb_\w+)` \|", Path("docs/http-api.md").read_text(), re.MULTILINE)
+    assert families == set(documented)
+    assert 'kb_index_reloads_total{result="refused"} 0.0' in told
+    assert "process_open_fds" in told
+    assert "_created" not in told
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "headers"),
+    [
+        ("/v1/articles/KB-1001", 401, {"Authorization": "Bearer nothing"}),
+        ("/v1/search", 413, {"Content-Length": "999999999"}),
+        ("/mcp", 401, {"Authorization": "Bearer nothing"}),
+        ("/static/nothing.css", 404, {}),
+    ],
+)
+def test_what_is_refused_is_counted_by_its_route(world: World, path: str, status: int, headers: dict[str, str]) -> None:
+    route = {"/v1/articles/KB-1001": "/v1/articles/{name}", "/static/nothing.css": "/static"}.get(path, path)
+    with world.client() as client:
+        assert client.request("POST" if status == 413 else "GET", path, headers=headers).status_code == status
+        told = client.get("/metrics").text
+    assert re.search(rf'kb_http_requests_total{{method="\w+",route="{re.escape(route)}",status="{status}"}} 1\.0', told)
 
 
 def test_the_time_of_an_answer_is_counted_when_it_is_made_and_not_when_it_is_repeated(world: World) -> None:

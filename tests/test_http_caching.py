@@ -148,3 +148,4 @@ def test_tags_compare_weakly() -> None:
     assert is_current('W/"a"', 'W/"b", "a"')
     assert not is_current('W/"a"', 'W/"aa"')
     assert not is_current('W/"a"', "")
+    assert is_current('W/"a"', " * ")

@@ -89,6 +89,42 @@ def test_links_of_a_piece_lead_out_where_there_is_an_address() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    "link",
+    [
+        "[x](../b/two.md)",
+        "[x](<../b/two (old) note.md> 'hint')",
+        "[x](../b/two(1).md)",
+        "[x](..&sol;b/two.m&#100;)",
+        "[x](\n../b/two.md)",
+        "![x](../b/two.md)",
+        "[x]: ../b/two.md",
+        "> [x]: ../b/two.md 'hint'",
+        "- item\n\n      [x]:\n      ../b/two.md",
+        "[x\\]y]: ../b/two.md",
+        "> [x](\n> ../b/two.md)",
+    ],
+)
+def test_every_form_of_a_link_is_closed_for_who_may_not_follow_it(link: str) -> None:
+    shown = public_markdown(article(f"# T\n\nBefore.\n\n{link}\n"), nowhere)
+    assert "two" not in shown
+    assert not links_are_open(link, "a/one.md", nowhere)
+    assert links_are_open(link, "a/one.md", everywhere)
+    assert public_markdown(article(f"# T\n\nBefore.\n\n{link}\n"), everywhere).endswith(f"{link}\n")
+
+
+def test_a_closed_link_keeps_what_is_around_it() -> None:
+    text = '# T\n\nSee [x](../b/two(1).md "why") (or [y](<../b/t.md>)), and [z](../c.md#part).\n'
+    shown = public_markdown(article(text), nowhere)
+    assert shown == '# T\n\nSee [x](# "why") (or [y](#)), and [z](#).\n'
+
+
+def test_a_link_with_escapes_is_open_to_who_may_follow_it() -> None:
+    assert links_are_open(
+        r"[x](../b/two\_three.md)", "a/one.md", lambda path: path if path == "b/two_three.md" else None
+    )
+
+
 def test_a_table_scrolls_in_a_box_that_the_keyboard_reaches() -> None:
     html = render_article(article("# T\n\n| a | b |\n|---|---|\n| 1 | 2 |\n\nAfter.\n"), everywhere)
     assert '<div class="scroll" tabindex="0" role="group" aria-label="Table"><table data-line="3-5">' in html

@@ -16,8 +16,9 @@ from indexer.analysis import surface_words
 from indexer.embedding import QUERY_MAX_TOKENS
 from indexer.scope import INTERNAL, PUBLIC
 from indexer.snapshot import Snapshot
-from service.answers import Question
+from service.answers import Answer, Question, Reason, Suggestion
 from service.assistant import Assistant
+from service.http.models import AnswerBody
 from tests.conftest import FakeEmbedder, build
 from tests.http_world import SECRETS, UNCOVERED, World, make_world
 
@@ -193,3 +194,13 @@ def test_internal_callers_do_see_them(world: World) -> None:
         assert "quokka" in client.get("/v1/search", params={"q": "quokka alert fires"}).text
         assert "xylophone" in client.get("/articles/runbooks/zanzibar.md").text
         assert "/articles/runbooks/zanzibar.md" in client.get("/v1/articles/KB-1001?format=html").text
+
+
+@pytest.mark.parametrize("is_internal", [True, False])
+def test_how_many_tickets_an_article_solved_is_told_to_the_team_only(is_internal: bool) -> None:
+    reasons = (Reason("tickets", 0.5, "14 similar tickets were solved by this"), Reason("gist", 0.2, "14 of them"))
+    found = Suggestion("KB-1", "a.md", "T", "", "public", None, None, (), 1.0, reasons, ())
+    answer = Answer(True, 0.9, 0.5, (found,), (), None, "v", 1.0)
+    body = AnswerBody.of(answer, lambda _: True, is_internal=is_internal)
+    ticket = "14 similar tickets were solved by this" if is_internal else "similar tickets were solved by this"
+    assert [reason.detail for reason in body.suggestions[0].reasons] == [ticket, "14 of them"]

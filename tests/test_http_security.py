@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import stat
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -56,6 +59,25 @@ def test_a_revoked_key_stops_at_once_and_others_go_on(tmp_path: Path) -> None:
         editing.revoke(one.id)
 
 
+def test_keys_changed_at_the_same_time_are_all_changed(tmp_path: Path) -> None:
+    path = tmp_path / "keys.json"
+    made = [make_key(f"key {number}", KeyKind.SECRET, Audience.PUBLIC)[0] for number in range(24)]
+    old = make_key("old", KeyKind.SECRET, Audience.INTERNAL)[0]
+    KeyFile(path).add(old)
+    changes: list[Callable[[], object]] = [partial(KeyFile(path).add, key) for key in made]
+    changes.insert(12, partial(KeyFile(path).revoke, old.id))
+    with ThreadPoolExecutor(8) as pool:
+        for change in [pool.submit(change) for change in changes]:
+            change.result()
+    assert {key.id for key in KeyFile(path).all()} == {key.id for key in made}
+
+
+def test_a_key_file_that_cannot_be_looked_for_is_told(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SettingsError, match="cannot be read \\(Not a directory\\); let this account read it"):
+        KeyFile(tmp_path / "file" / "keys.json").find("kbs_x")
+
+
 @pytest.mark.parametrize(
     ("kind", "audience", "origins"),
     [
@@ -76,6 +98,9 @@ def test_unsafe_keys_are_refused(kind: KeyKind, audience: Audience, origins: tup
 def test_origins_are_kept_as_browsers_send_them() -> None:
     assert check_origin(" HTTPS://Help.Example.com/ ") == "https://help.example.com"
     assert check_origin("http://localhost:5500") == "http://localhost:5500"
+    assert check_origin("https://help.example.com:443") == "https://help.example.com"
+    assert check_origin("http://help.example.com:80/") == "http://help.example.com"
+    assert check_origin("https://help.example.com:80") == "https://help.example.com:80"
 
 
 def test_a_damaged_key_file_opens_nothing(world: World, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -217,6 +242,7 @@ def test_every_response_has_the_security_headers(world: World, path: str) -> Non
     assert "unsafe" not in CONTENT_SECURITY_POLICY
     assert CONTENT_SECURITY_POLICY.startswith("default-src 'none'")
     assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["cross-origin-resource-policy"] == "same-origin"
     assert " style=" not in response.text
     assert "<style" not in response.text
     assert " onclick" not in response.text
@@ -310,3 +336,32 @@ def test_rate_limits_count_by_window() -> None:
     assert limiter.take("a", 2).headers()["Retry-After"] == "30"
     now[0] = 60.0
     assert limiter.take("a", 2).granted
+
+
+def test_wrong_credentials_are_counted_by_address(world: World) -> None:
+    with world.client(rate_limit_per_minute=2) as client:
+        wrong = {"Authorization": "Bearer nonsense"}
+        answers = [client.get("/v1/session", headers=wrong) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [401, 401, 429]
+        assert "Retry-After" in answers[2].headers
+        assert client.get("/v1/session").status_code == 200
+        right = {"Authorization": f"Bearer {world.engineer}"}
+        assert client.get("/v1/session", headers=right).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "together"),
+    [
+        ("2001:db8:1:2::1", "2001:db8:1:2:ffff::9", True),
+        ("2001:db8:1:2::1", "2001:db8:1:3::1", False),
+        ("::ffff:192.0.2.1", "192.0.2.1", True),
+        ("::ffff:192.0.2.1", "::ffff:192.0.2.2", False),
+        ("192.0.2.1", "192.0.2.2", False),
+        ("fe80::1%eth0", "fe80::1%eth0", True),
+        ("not:an:address", "not:an:address", True),
+    ],
+)
+def test_addresses_of_one_network_share_a_limit(world: World, one: str, other: str, together: bool) -> None:
+    app = world.app(rate_limit_per_minute=1)
+    assert TestClient(app, client=(one, 1)).get("/v1/session").status_code == 200
+    assert TestClient(app, client=(other, 1)).get("/v1/session").status_code == (429 if together else 200)

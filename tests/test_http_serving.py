@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import re
 import signal
@@ -13,6 +14,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -25,7 +27,7 @@ from service.http.answering import CLIENT, AnsweringPool, ClientGone
 from service.http.app import create_app
 from service.http.metrics import Metrics
 from service.http.problems import KINDS, ProblemError
-from service.http.server import _listen, run_server
+from service.http.server import _listen, run_server, set_up_logs
 from service.settings import Settings
 from tests.conftest import FakeEmbedder, build, write_article
 from tests.http_world import DecidedAssistant, World, make_world, running
@@ -184,6 +186,43 @@ def test_a_full_queue_is_refused_at_once() -> None:
     assert results == [1, 1, 2]
     assert refused.kind.name == "busy"
     assert refused.headers == {"Retry-After": "1"}
+
+
+def test_what_was_answered_is_not_thrown_away_for_a_full_queue(world: World) -> None:
+    async def scenario() -> int:
+        pool = AnsweringPool(1, 0, Metrics())
+        assistant = DecidedAssistant(world.index, FakeEmbedder())
+        gate = threading.Event()
+        first = asyncio.create_task(pool.run(lambda: gate.wait(10)))
+        await asyncio.sleep(0.05)
+        with pytest.raises(ProblemError):
+            await pool.ask(assistant, lambda _: 1)
+        triage = asyncio.create_task(pool.ask(assistant, lambda _: 2, is_continued=True))
+        await asyncio.sleep(0.05)
+        with pytest.raises(ProblemError):
+            await pool.run(lambda: 3)
+        gate.set()
+        await first
+        result = await triage
+        pool.close()
+        return result
+
+    assert asyncio.run(scenario()) == 2
+
+
+def test_triage_goes_on_with_a_question_that_was_let_in(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused = AnsweringPool.ask
+
+    async def ask(pool: AnsweringPool, *args: Any, is_continued: bool = False) -> Any:
+        if not is_continued:
+            raise ProblemError("busy", "full")
+        return await refused(pool, *args, is_continued=True)
+
+    with world.client(world.engineer) as client:
+        question = {"subject": "API", "body": "every request answers 401 invalid_token"}
+        client.post("/v1/tickets/suggest", json=question)
+        monkeypatch.setattr(AnsweringPool, "ask", ask)  # the answer is kept by now
+        assert client.post("/v1/tickets/suggest", json=question).json()["triage"]
 
 
 def test_a_search_given_up_while_it_waits_frees_its_place() -> None:
@@ -381,6 +420,20 @@ def test_kb_serve_prints_a_link_answers_and_stops_gracefully(world: World) -> No
 
 
 DOCS = Path(__file__).parent.parent / "docs"
+
+
+def test_log_lines_of_requests_are_json_and_all_times_are_utc(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("kb", "kb.access", "uvicorn"):
+        for attribute in ("handlers", "propagate", "level"):
+            monkeypatch.setattr(logging.getLogger(name), attribute, getattr(logging.getLogger(name), attribute))
+    set_up_logs()
+    logging.getLogger("kb.access").info('{"event": "request"}')
+    logging.getLogger("kb.serve").info("an event")
+    request, event = capsys.readouterr().err.splitlines()
+    assert request == '{"event": "request"}'
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO kb.serve an event", event)
 
 
 def test_the_docs_name_every_setting_and_no_other() -> None:

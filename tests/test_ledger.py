@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
+from sqlalchemy import update
 from typer.testing import CliRunner
 
 from eval.cli import app as kb
 from service.database import Database
 from service.deflection import Event, EventKind, Surface, Tally, count_visits
+from service.feedback import FEEDBACK, Feedback
 from service.http.tidying import keep_ledger_tidy
 from service.ledger import EVENTS, Ledger
 from service.settings import Settings
@@ -223,7 +225,7 @@ def test_the_report_on_the_terminal(tmp_path: Path) -> None:
 
 
 def test_old_events_are_deleted_and_the_others_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("service.ledger._PURGED_AT_A_TIME", 3)
+    monkeypatch.setattr("service.database._DELETED_AT_A_TIME", 3)
     ledger = Ledger(Database(f"sqlite:///{tmp_path / 'state.sqlite'}"))
     for event in [
         *visit(SHOWN, SOLVED, OPENED, UNSOLVED, ago=MONTH, session="an-old-session"),
@@ -254,3 +256,21 @@ def test_the_service_deletes_what_is_old_and_makes_no_database_for_it(
     asyncio.run(tidy())
     assert ledger.report(3660, 7).total.shown == 1
     assert caplog.messages == ["events of the deflection ledger older than 400 days, deleted: 1"]
+
+
+def test_the_service_deletes_old_feedback_too(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    stores = Stores(Settings(index=tmp_path / "index"))
+    for article in ("old.md", "new.md"):
+        stores.feedback.add(Feedback("version", article, True, "", "public", None))
+    with stores.database.begin() as connection:
+        created = datetime.now(UTC) - timedelta(days=401)
+        connection.execute(update(FEEDBACK).where(FEEDBACK.c.article == "old.md").values(created=created))
+    caplog.set_level("INFO", "kb.serve")
+
+    async def tidy() -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(keep_ledger_tidy(stores, 400, 0.0, 0.01), 0.5)
+
+    asyncio.run(tidy())
+    assert [verdicts.article for verdicts in stores.feedback.report(3660)] == ["new.md"]
+    assert caplog.messages == ["feedback older than 400 days, deleted: 1"]

@@ -5,9 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
+
+from indexer.articles import parse_article
+from indexer.metadata import Audience
+from service.rendering import public_markdown, render_article
 
 _UNITS = (
     *("A.", "a.", "http://a.", "a-", "a@", "Aa", "A_", "0x", "1.", "error ", "http ", "/a"),
@@ -72,3 +77,19 @@ def test_a_text_of_one_thing_over_and_over() -> None:
     except subprocess.TimeoutExpired as error:
         begun = (error.stdout or b"").decode().splitlines()
         pytest.fail(f"takes very long: {begun[-1] if begun else 'importing'}")
+
+
+@pytest.mark.parametrize(
+    "item", ["- item {}\n", "- item {}\n  - below\n", "> {}\n\n", "# {}\n\nText.\n\n", "[a{}](b.md)\n\n"]
+)
+def test_an_article_of_one_thing_over_and_over_is_shown_in_linear_time(item: str) -> None:
+    def seconds(count: int) -> float:
+        body = "".join(item.format(number) for number in range(count))
+        article = parse_article("a.md", f"# T\n\nText.\n\n{body}".encode(), Audience.PUBLIC)
+        started = time.process_time()
+        render_article(article, lambda _: None)
+        public_markdown(article, lambda _: None)
+        return time.process_time() - started
+
+    seconds(10)
+    assert seconds(2000) < 30 * max(seconds(200), 0.01)

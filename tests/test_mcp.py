@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 import sys
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -18,12 +19,22 @@ from mcp import Client, StdioServerParameters
 from mcp.client.streamable_http import streamable_http_client
 from mcp.shared.exceptions import MCPError
 
+from indexer.errors import NotFound
 from indexer.metadata import Audience
+from indexer.scope import PUBLIC
 from indexer.source import sha256_of
 from service.answers import Question
 from service.http.mcp_endpoint import _Serving
+from service.mcp_commands import mcp
 from service.mcp_local import LocalDesk
-from service.mcp_tools import NOTICE
+from service.mcp_tools import (
+    MAX_SECTION_CHARS,
+    NOTICE,
+    SearchArguments,
+    SectionArguments,
+    read_article_section,
+    search_by_symptom,
+)
 from tests.conftest import FakeEmbedder, build, write_article
 from tests.http_world import SECRETS, UNCOVERED, DecidedAssistant, World, make_world, running
 
@@ -125,7 +136,7 @@ def test_no_argument_widens_the_scope(address: str) -> None:
 def test_an_article_out_of_scope_is_like_one_that_is_not_there(address: str, name: str) -> None:
     result = call(address, "read_article_section", {"article": name})
     assert result.is_error
-    assert result.content[0].text == f"no article {name!r}"
+    assert result.content[0].text == f"no article {name!r}; give a `path` or an `article_id` that a search found"
 
 
 def test_a_section_is_read_with_its_citation_and_the_outline(world: World, address: str) -> None:
@@ -149,6 +160,43 @@ def test_a_heading_finds_its_section_and_a_title_section_holds_all_below(world: 
     assert by_heading["text"] in whole["text"]
     lead = found(address, "read_article_section", {"article": "KB-1003"})
     assert lead["heading"] == "Mail bounces because authentication is missing"
+
+
+def test_a_long_section_is_read_in_parts_that_make_the_whole(tmp_path: Path) -> None:
+    source, index = tmp_path / "articles", tmp_path / "index"
+    lines = [f"{number}. Step {number} of many, with some words more." for number in range(1, 2000)]
+    write_article(
+        source, "long.md", "## Steps\n\n" + "\n".join(lines) + "\n", title="A long article", article_id="KB-1"
+    )
+    build(source, index)
+    desk = LocalDesk(DecidedAssistant(index, FakeEmbedder()), Audience.PUBLIC)
+    read: list[str] = []
+    at: int | None = 0
+    while at is not None:
+        given = SectionArguments(article="KB-1", section="steps", from_line=at)
+        part = asyncio.run(read_article_section(desk, given))
+        assert len(part.text) <= MAX_SECTION_CHARS
+        assert part.is_verbatim
+        assert sha256_of(part.text) == part.sha256
+        assert part.citation == f"long.md:{part.start_line}-{part.end_line}"
+        read += part.text.split("\n")
+        at = part.continues_at
+    assert read == ["## Steps", "", *lines]
+    for outside in (1, 9_999):
+        with pytest.raises(NotFound, match="no such line in this section, which is lines"):
+            asyncio.run(read_article_section(desk, given.model_copy(update={"from_line": outside})))
+
+
+def test_a_line_too_long_for_one_result_is_given_all_the_same(tmp_path: Path) -> None:
+    source, index = tmp_path / "articles", tmp_path / "index"
+    line = "word " * MAX_SECTION_CHARS
+    write_article(source, "long.md", f"## Steps\n\n{line}end\n\nAfter.\n", title="A long line", article_id="KB-1")
+    build(source, index)
+    desk = LocalDesk(DecidedAssistant(index, FakeEmbedder()), Audience.PUBLIC)
+    head = asyncio.run(read_article_section(desk, SectionArguments(article="KB-1", section="steps")))
+    assert head.text == "## Steps"
+    given = SectionArguments(article="KB-1", section="steps", from_line=head.continues_at or 0)
+    assert asyncio.run(read_article_section(desk, given)).text == f"{line}end"
 
 
 def test_an_unknown_section_names_those_that_there_are(address: str) -> None:
@@ -176,6 +224,49 @@ def test_a_ticket_gets_a_note_and_triage_inside_only(world: World, address: str)
     assert outside["answered"]
     assert outside["triage"] is None
     assert not [word for word in SECRETS if word in str(outside)]
+
+
+def test_a_question_that_would_tell_the_articles_apart_is_passed_on(address: str, world: World) -> None:
+    asked = DecidedAssistant(world.index, FakeEmbedder()).answer(Question(SYMPTOM), PUBLIC)
+    content = found(address, "search_by_symptom", {"symptom": SYMPTOM})
+    assert "clarification" in content
+    assert content["clarification"] == asked.clarification
+
+
+def test_a_tool_is_described_without_words_that_say_nothing(address: str) -> None:
+    async def run() -> Any:
+        async with connected(address) as client:
+            return (await client.list_tools()).tools
+
+    for tool in asyncio.run(run()):
+        for schema in (tool.input_schema, tool.output_schema):
+            assert not re.search(r'"title": "', json.dumps(schema))
+        assert "title" in tool.output_schema["properties"] or tool.name != "read_article_section"
+
+
+def test_a_page_with_a_publishable_key_may_ask(address: str, world: World) -> None:
+    asked = "authorization,content-type,mcp-protocol-version,mcp-method,mcp-name"
+    headers = {
+        "Origin": world.page_origin,
+        "Access-Control-Request-Method": "POST",
+        "Access-Control-Request-Headers": asked,
+    }
+    answer = httpx.options(address, headers=headers)
+    assert answer.status_code == 204
+    allowed = answer.headers["access-control-allow-headers"].lower().replace(" ", "").split(",")
+    assert set(asked.split(",")) <= set(allowed)
+    body = modern("server/discover")
+    told = post(
+        address,
+        body,
+        MCP_Protocol_Version="2026-07-28",
+        Mcp_Method="server/discover",
+        Origin=world.page_origin,
+        Authorization=f"Bearer {world.page_key}",
+    )
+    assert told.status_code == 200
+    assert told.headers["access-control-allow-origin"] == world.page_origin
+    assert httpx.options(address, headers={**headers, "Origin": "https://evil.example.com"}).status_code == 403
 
 
 def test_no_article_is_an_honest_answer(world: World, address: str) -> None:
@@ -335,6 +426,30 @@ def test_on_stdio_everything_is_seen_as_by_kb_search(world: World, mode: str, ve
     assert spoken == version
     assert "zanzibar" in str(content)
     assert content["articles"][0]["quotes"][0]["url"] == ""
+
+
+def test_on_stdio_citations_lead_to_the_console_where_there_is_one(world: World) -> None:
+    desk = LocalDesk(DecidedAssistant(world.index, FakeEmbedder()), Audience.PUBLIC, "https://kb.example.com")
+    result = asyncio.run(search_by_symptom(desk, SearchArguments(symptom=SYMPTOM)))
+    assert result.articles[0].quotes[0].url.startswith("https://kb.example.com/articles/api/token-expired.md?lines=")
+
+
+def test_on_stdio_the_command_takes_the_address_from_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[object] = []
+    monkeypatch.setenv("KB_PUBLIC_URL", "https://kb.example.com/")
+    monkeypatch.setattr("service.assistant.Assistant", lambda index: None)
+    monkeypatch.setattr("service.mcp_local.run_stdio", lambda *given: seen.append(given))
+    mcp(audience=Audience.PUBLIC, index=None)
+    assert seen == [(None, Audience.PUBLIC, "https://kb.example.com")]
+
+
+def test_on_stdio_a_section_is_of_the_version_that_is_published(tmp_path: Path) -> None:
+    world = make_world(tmp_path)
+    desk = LocalDesk(DecidedAssistant(world.index, FakeEmbedder()), Audience.PUBLIC)
+    write_article(world.source, "api/second.md", "## Cause\n\nNew.\n", title="A second article", article_id="KB-2")
+    build(world.source, world.index)
+    given = SectionArguments(article="KB-2", section="cause")
+    assert asyncio.run(read_article_section(desk, given)).text == "## Cause\n\nNew."
 
 
 def test_on_stdio_the_audience_can_be_narrowed(world: World) -> None:

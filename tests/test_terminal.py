@@ -76,3 +76,17 @@ def test_a_file_gets_a_row_a_line_and_a_terminal_what_fits() -> None:
         else:
             assert [line.split()[-1] for line in lines] == ["made", "today"]
             assert lines == [line.rstrip() for line in lines]
+
+
+@pytest.mark.parametrize("is_terminal", [False, True])
+def test_no_text_of_an_article_steers_the_terminal(is_terminal: bool) -> None:
+    out = io.StringIO()
+    console = Console(file=out, force_terminal=is_terminal, width=60, color_system=None)
+    text = Text("clear \x1b[2J title \x1b]0;x\x9c turn \u202e and\tstop\nnext")
+    text.stylize("bold", 0, 5)
+    print_lines(console, text)
+    assert "\x1b" not in out.getvalue()
+    assert "\x9c" not in out.getvalue()
+    assert "\u202e" not in out.getvalue()
+    assert out.getvalue().startswith("clear \ufffd[2J title \ufffd]0;x\ufffd turn \ufffd and")
+    assert "\x1b" in text.plain, "the caller's text stays as it is"

@@ -73,18 +73,23 @@ class AnsweringPool:
             finish(answer, cached=False)
             return answer
 
-    async def ask(self, assistant: Assistant, work: Work[Result]) -> Result:
+    async def ask(self, assistant: Assistant, work: Work[Result], *, is_continued: bool = False) -> Result:
         """The result of `work` on `assistant`, or in an answering process on one of the same version.
+
+        Args:
+            is_continued: the request has had an answer already. Refusing now would waste it, so there is always room;
+                who continues was let in before, so there are at most twice as many as that.
 
         Raises:
             ProblemError, ClientGone: as `run`; `busy` also for work whose process has died.
         """
         processes = self._processes
         if processes is None or not processes.ready:
-            return await self.run(partial(work, assistant))
+            return await self._run(lambda: self._executor.submit(work, assistant), is_continued=is_continued)
         generation = processes.generation
         try:
-            return await self._run(lambda: processes.submit(assistant.index_version, work))
+            submit = partial(processes.submit, assistant.index_version, work)
+            return await self._run(submit, is_continued=is_continued)
         except BrokenExecutor:
             processes.start(instead_of=generation)
             raise ProblemError("busy", "try again in a moment", {"Retry-After": "1"}) from None
@@ -98,8 +103,8 @@ class AnsweringPool:
         """
         return await self._run(lambda: self._executor.submit(work))
 
-    async def _run(self, submit: Callable[[], Future[Result]]) -> Result:
-        if self._in_flight >= self._room:
+    async def _run(self, submit: Callable[[], Future[Result]], *, is_continued: bool = False) -> Result:
+        if self._in_flight >= self._room and not is_continued:
             self._metrics.refused.inc()
             raise ProblemError("busy", "try again in a moment", {"Retry-After": "1"})
         future = submit()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI, Request, Response
 from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
-from starlette.routing import Match, Mount, Route
+from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from indexer.errors import KBError
@@ -41,6 +41,7 @@ from service.http.observing import Observing
 from service.http.pages import WEB, for_reader
 from service.http.problems import HANDLED, Problem, describe_error, request_id_of
 from service.http.reloading import Library
+from service.http.routing import routes_at
 from service.http.security import MCP_PATH, Gatekeeper, Sessions
 from service.http.services import Services
 from service.http.signing_in import PendingSignIns
@@ -209,11 +210,9 @@ async def _answer_error(request: Request, error: Exception) -> Response:
 
 def _methods_of(request: Request) -> list[str]:
     """All methods that the request's address takes; a route that refuses one knows only its own."""
-    asked = {**request.scope, "root_path": ""}  # a mount has taken its own part of the path off
     found: set[str] = set()
-    for route in request.app.routes:
-        if route.matches(asked)[0] is not Match.NONE:
-            found |= {"GET"} if isinstance(route, Mount) else route.methods or set()
+    for route in routes_at(request.scope):
+        found |= {"GET"} if isinstance(route, Mount) else getattr(route, "methods", None) or set()
     return sorted(found | {"HEAD"} if "GET" in found else found)
 
 

@@ -78,8 +78,9 @@ def content_tag(*parts: str) -> str:
 
 
 def is_current(tag: str, if_none_match: str) -> bool:
-    """Whether the `If-None-Match` header names `tag`, compared weakly as RFC 9110 has it for this header."""
-    return any(part.strip().removeprefix("W/") == tag.removeprefix("W/") for part in if_none_match.split(","))
+    """Whether the `If-None-Match` header names `tag`, or whatever there is, compared weakly (RFC 9110, 13.1.2)."""
+    given = {part.strip().removeprefix("W/") for part in if_none_match.split(",")}
+    return tag.removeprefix("W/") in given or given == {"*"}
 
 
 def _digest(version: str, scope: Scope, question: Question) -> bytes:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+from ipaddress import AddressValueError, IPv6Address, IPv6Network
+
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from indexer.errors import SettingsError
-from service.http.answering import CLIENT
+from service.http.answering import CLIENT, ClientGone
 from service.http.limits import RateLimiter
 from service.http.pages import for_reader
 from service.http.problems import ProblemError, describe_error
-from service.http.security import Caller, Gatekeeper
+from service.http.security import MCP_PATH, Caller, Gatekeeper
 from service.settings import Settings
 
 _INTAKE = "/v1/intake/"
 _UNLIMITED = ("/v1/health", "/v1/ready", "/metrics", "/static/", "/widget/")
 _CORS_METHODS = "GET, POST, OPTIONS"
-_CORS_HEADERS = "Authorization, Content-Type, Accept, If-None-Match, X-Request-ID"
+_CORS_HEADERS = (
+    "Authorization, Content-Type, Accept, If-None-Match, X-Request-ID, MCP-Protocol-Version, Mcp-Method, Mcp-Name"
+)
 _CORS_EXPOSED = "ETag, RateLimit, RateLimit-Policy, Retry-After, X-Request-ID"
 
 
@@ -46,7 +50,7 @@ class Gate:
                 headers = MutableHeaders(scope=message)
                 for name, value in extra.items():
                     headers.setdefault(name, value)
-                if scope["path"].startswith("/v1/"):
+                if _is_shared(scope["path"]):
                     headers.add_vary_header("Origin")
             await send(message)
 
@@ -56,12 +60,14 @@ class Gate:
             if scope["method"] == "OPTIONS" and "access-control-request-method" in request.headers:
                 await Response(status_code=204 if cors else 403)(scope, receive, send_through)
                 return
-            caller = await self._gatekeeper.identify(request)
+            caller = await self._identify(request)
             scope.setdefault("state", {})["caller"] = caller
             extra.update(self._count(request, caller))
             body = await self._read_body(scope, receive)
         except (SettingsError, ProblemError) as error:
             await for_reader(scope, describe_error(error, _id(scope)))(scope, receive, send_through)
+        except ClientGone:
+            return  # nobody is there to be answered
         else:
             CLIENT.set(receive)
             await self._pass(scope, _replay(body, receive), send_through)
@@ -79,18 +85,25 @@ class Gate:
 
     async def _pass_delivery(self, request: HTTPConnection, scope: Scope, receive: Receive, send: Send) -> None:
         """A vendor's delivery: no key of ours and no page; the route checks its signature, and reads its raw body."""
-        address = request.client.host if request.client else "unknown"
-        allowance = self._limiter.take(f"intake@{address}", self._settings.intake_rate_limit_per_minute)
-        if allowance.granted:
-            await self._app(scope, receive, send)
-        else:
-            problem = ProblemError("too-many-requests", "slow down; see Retry-After", allowance.headers())
+        try:
+            self._take(f"intake@{_network_of(request)}", self._settings.intake_rate_limit_per_minute)
+        except ProblemError as problem:
             await problem.response(_id(scope))(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+    async def _identify(self, request: HTTPConnection) -> Caller:
+        """As the gatekeeper; what it refuses is counted too, and told to slow down beyond the limit."""
+        try:
+            return await self._gatekeeper.identify(request)
+        except ProblemError:
+            self._take(f"refused@{_network_of(request)}", self._settings.rate_limit_per_minute)
+            raise
 
     def _cors(self, request: HTTPConnection) -> dict[str, str]:
         """Headers for a page elsewhere whose origin some publishable key allows; which one is checked with the key."""
         origin = request.headers.get("origin")
-        if not origin or not request.scope["path"].startswith("/v1/"):
+        if not origin or not _is_shared(request.scope["path"]):
             return {}
         if not self._gatekeeper.keys.allows_origin(origin.lower()):
             return {}
@@ -106,18 +119,25 @@ class Gate:
     def _count(self, request: HTTPConnection, caller: Caller) -> dict[str, str]:
         if request.scope["path"].startswith(_UNLIMITED):
             return {}
-        address = request.client.host if request.client else "unknown"
         if caller.has_own_limit:
-            allowance = self._limiter.take(f"key:{caller.key_id}", self._settings.secret_rate_limit_per_minute)
-        else:
-            name = f"{caller.key_id or 'anonymous'}@{address}"
-            allowance = self._limiter.take(name, self._settings.rate_limit_per_minute)
+            return self._take(f"key:{caller.key_id}", self._settings.secret_rate_limit_per_minute)
+        name = f"{caller.key_id or 'anonymous'}@{_network_of(request)}"
+        return self._take(name, self._settings.rate_limit_per_minute)
+
+    def _take(self, name: str, limit: int) -> dict[str, str]:
+        """Headers that tell what is left. Raises ProblemError `too-many-requests` beyond the limit."""
+        allowance = self._limiter.take(name, limit)
         if not allowance.granted:
             raise ProblemError("too-many-requests", "slow down; see Retry-After", allowance.headers())
         return allowance.headers()
 
     async def _read_body(self, scope: Scope, receive: Receive) -> bytes:
-        """The whole body, which is small by rule. Raises ProblemError `body-too-large` without reading on."""
+        """The whole body, which is small by rule.
+
+        Raises:
+            ProblemError: `body-too-large`, without reading on.
+            ClientGone: the caller hung up before its end.
+        """
         limit = self._settings.max_body_bytes
         declared = Headers(scope=scope).get("content-length", "")
         if declared.isdecimal() and int(declared) > limit:
@@ -126,12 +146,29 @@ class Gate:
         while True:
             message = await receive()
             if message["type"] == "http.disconnect":
-                return bytes(body)
+                raise ClientGone
             body += message.get("body", b"")
             if len(body) > limit:
                 raise ProblemError("body-too-large", f"the limit is {limit} bytes")
             if not message.get("more_body", False):
                 return bytes(body)
+
+
+def _network_of(request: HTTPConnection) -> str:
+    """The client's address; of IPv6 its network of 64 bits, whose addresses are all at the hands of one subscriber."""
+    host = request.client.host if request.client else "unknown"
+    if ":" not in host:
+        return host
+    try:
+        address = IPv6Address(host)
+    except AddressValueError:
+        return host
+    return str(address.ipv4_mapped or IPv6Network((int(address), 64), strict=False))
+
+
+def _is_shared(path: str) -> bool:
+    """Whether pages of other origins may ask there, with a publishable key."""
+    return path.startswith("/v1/") or path == MCP_PATH
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

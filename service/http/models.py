@@ -22,6 +22,11 @@ def _encodable(text: str) -> str:
     return text
 
 
+def _without_nul(text: str) -> str:
+    """PostgreSQL stores all characters but this one."""
+    return text.replace("\0", "\ufffd")
+
+
 Text = Annotated[str, AfterValidator(_encodable)]
 QueryText = Annotated[Text, Field(max_length=MAX_QUERY_CHARS)]
 Product = Annotated[Text, Field(max_length=80)]
@@ -103,17 +108,25 @@ class AnswerBody(Answer):
 
     @classmethod
     def of(cls, answer: Answer, shows: Callable[[Snippet], bool], *, is_internal: bool) -> AnswerBody:
-        """`answer` as this caller may see it, without snippets that `shows` refuses."""
+        """`answer` as this caller may see it, without snippets that `shows` refuses; how many tickets is the team's."""
         values = {field.name: getattr(answer, field.name) for field in fields(Answer)}
-        if not answer.answered and not is_internal:
-            values["suggestions"] = ()
-        values["suggestions"] = tuple(_shown(suggestion, shows) for suggestion in values["suggestions"])
+        found = answer.suggestions if answer.answered or is_internal else ()
+        shown = (_shown(suggestion, shows) for suggestion in found)
+        values["suggestions"] = tuple(shown if is_internal else map(_uncounted, shown))
         return cls(**values, nearest=not answer.answered and bool(values["suggestions"]))
 
 
 def _shown(suggestion: Suggestion, shows: Callable[[Snippet], bool]) -> Suggestion:
     snippets = tuple(filter(shows, suggestion.snippets))
     return suggestion if len(snippets) == len(suggestion.snippets) else replace(suggestion, snippets=snippets)
+
+
+def _uncounted(suggestion: Suggestion) -> Suggestion:
+    reasons = (
+        replace(reason, detail="similar tickets were solved by this") if reason.signal == "tickets" else reason
+        for reason in suggestion.reasons
+    )
+    return replace(suggestion, reasons=tuple(reasons))
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,7 +220,7 @@ class FeedbackRequest(BaseModel):
     index_version: IndexVersion
     article: Annotated[Text, Field(min_length=1, max_length=1000)] = Field(description="Its path or id.")
     helpful: bool
-    comment: Annotated[Text, Field(max_length=2000)] = ""
+    comment: Annotated[Text, AfterValidator(_without_nul), Field(max_length=2000)] = ""
 
 
 class FeedbackReceipt(BaseModel):

@@ -11,13 +11,16 @@ import re
 import secrets
 import time
 import traceback
+from datetime import UTC, datetime
 
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.routing import Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from service.http.metrics import Metrics
 from service.http.pages import for_reader
 from service.http.problems import describe_error
+from service.http.routing import routes_at
 from service.http.security import SECURITY_HEADERS
 from service.tracing import Tracing
 
@@ -76,6 +79,7 @@ class Observing:
         self._metrics.request_seconds.labels(route).observe(took_s)
         caller = scope.get("state", {}).get("caller")
         line = {
+            "time": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "event": "request",
             "method": method,
             "route": route,
@@ -89,11 +93,11 @@ class Observing:
 
 
 def _route_of(scope: Scope) -> str:
-    route = scope.get("route")
-    template = getattr(route, "path_format", None) or getattr(route, "path", None)
-    if isinstance(template, str) and template:
-        return template
-    return "/static" if scope["path"].startswith("/static/") else "unmatched"
+    """The template of the route that answered, or would have, had the gate let the request in."""
+    route = scope.get("route") or next(iter(routes_at(scope)), None)
+    if isinstance(route, Mount):
+        return route.path
+    return getattr(route, "path_format", None) or getattr(route, "path", None) or "unmatched"
 
 
 def _log_defect(error: Exception, request_id: str) -> None:

@@ -193,9 +193,17 @@ def _message(item: Mapping[str, Any]) -> str:
     return str(item["msg"]).removeprefix("Value error, ")
 
 
+_DETAILS = {
+    400: "the body is not JSON in UTF-8, is compressed, or is nested too deeply",
+    404: "no such address",
+    405: "see the Allow header",
+}
+"""For the framework's own exceptions; the first is what reading a body comes to."""
+
+
 def _plain(error: HTTPException, request_id: str) -> JSONResponse:
     kind = _BY_STATUS.get(error.status_code, KINDS["malformed" if error.status_code < 500 else "internal-error"])
-    detail = {404: "no such address", 405: "see the Allow header"}.get(error.status_code)
+    detail = _DETAILS.get(error.status_code)
     headers = dict(error.headers or {})
     return problem_response(
         kind,

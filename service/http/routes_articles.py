@@ -34,7 +34,7 @@ _MEDIA_TYPES: dict[str, Format] = {
     "text/markdown": "markdown",
     "*/*": "json",
 }
-_VARY = "Accept, Authorization, Cookie, Origin"
+_VARY = "Accept, Authorization, Cookie"
 
 
 @router.get("/articles", operation_id="listArticles", responses=_PROBLEMS, summary="List articles")

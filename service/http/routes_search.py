@@ -72,7 +72,7 @@ async def search(
 ) -> AnswerBody | Response:
     """Ranked articles with cited snippets. For long texts, and to keep them out of proxies' logs, use POST."""
     question, scope = Question(q, title, limit), caller.scope(products or [])
-    headers = {"Cache-Control": "private, no-cache", "Vary": "Authorization, Cookie, Origin"}
+    headers = {"Cache-Control": "private, no-cache", "Vary": "Authorization, Cookie"}  # and Origin, as all here
     version = services.library.assistant.index_version
     tag = answer_tag(version, scope, question)
     if is_current(tag, request.headers.get("if-none-match", "")):
@@ -129,8 +129,13 @@ async def suggest_for_ticket(
 async def triage_for(
     services: Services, caller: Caller, question: Question, products: list[str], answer: Answer
 ) -> Triage | None:
-    """Triage for the team; None for everybody else. Raises ProblemError as `ask`."""
+    """Triage of a question that was answered, for the team; None for everybody else.
+
+    Raises:
+        ProblemError: `busy` where an answering process has died.
+    """
     if not caller.is_internal:
         return None
     assistant, scope = services.library.assistant, caller.scope(products)
-    return await services.pool.ask(assistant, partial(triage, question=question, scope=scope, answer=answer))
+    work = partial(triage, question=question, scope=scope, answer=answer)
+    return await services.pool.ask(assistant, work, is_continued=True)

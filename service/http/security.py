@@ -46,6 +46,7 @@ SECURITY_HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "X-Frame-Options": "DENY",
 }
@@ -75,9 +76,7 @@ class Caller:
 
     def scope(self, products: Iterable[str] = ()) -> Scope:
         """What this caller may search, narrowed to `products` where some are named."""
-        base = INTERNAL if self.is_internal else PUBLIC
-        wanted = frozenset(product.strip().casefold() for product in products if product.strip())
-        return Scope(base.audiences, wanted)
+        return (INTERNAL if self.is_internal else PUBLIC).about(products)
 
 
 _STRANGER = Caller(Audience.PUBLIC, "nothing")

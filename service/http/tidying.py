@@ -1,4 +1,4 @@
-"""What is tidied while the service runs: old rows of the deflection ledger, and memory that a busy time left."""
+"""What is tidied while the service runs: old events and feedback, and memory that a busy time left."""
 
 from __future__ import annotations
 
@@ -25,12 +25,14 @@ async def keep_ledger_tidy(
     await asyncio.sleep(first_s)
     while True:
         try:
-            deleted = await asyncio.to_thread(_purge, stores, keep_days)
+            events, verdicts = await asyncio.to_thread(_purge, stores, keep_days)
         except KBError as error:
-            logger.warning("old events of the deflection ledger were not deleted: %s", error)
+            logger.warning("old events of the deflection ledger and old feedback were not deleted: %s", error)
         else:
-            if deleted:
-                logger.info("events of the deflection ledger older than %d days, deleted: %d", keep_days, deleted)
+            if events:
+                logger.info("events of the deflection ledger older than %d days, deleted: %d", keep_days, events)
+            if verdicts:
+                logger.info("feedback older than %d days, deleted: %d", keep_days, verdicts)
         await asyncio.sleep(every_s)
 
 
@@ -41,7 +43,9 @@ async def keep_memory_tidy(every_s: float = _MEMORY_EVERY_S) -> None:
         await asyncio.to_thread(release_memory)
 
 
-def _purge(stores: Stores, keep_days: int) -> int:
+def _purge(stores: Stores, keep_days: int) -> tuple[int, int]:
+    """How many events and how many verdicts it deleted."""
     if not stores.hold_anything:
-        return 0
-    return stores.ledger.purge(datetime.now(UTC) - timedelta(days=keep_days))
+        return 0, 0
+    before = datetime.now(UTC) - timedelta(days=keep_days)
+    return stores.ledger.purge(before), stores.feedback.purge(before)
