@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from eval.ablating import Row, ablate_ranking
 from eval.ablating_decision import DecisionRow, run_decision_ablation
 from eval.calibrating import collect_examples
+from eval.declared import DeclaredAsked, ask_declared
 from eval.preparing import Progress, Setup, prepare_index, without_shared
 from eval.reporting import report_as_dict, write_json, write_text
 from eval.runner import Run, measure
@@ -52,6 +53,7 @@ class FullReport:
             the one calibrated on with the decision as it comes.
         signals: the ranking without each signal, and with one alone.
         decision: the decision without each feature, and with one alone.
+        declared: the errors that the articles name, asked alone, with the decision as it comes.
         load_before: the machine's load average when the run began.
     """
 
@@ -62,6 +64,7 @@ class FullReport:
     runs: Sequence[NamedRun]
     signals: Sequence[Row]
     decision: Sequence[DecisionRow]
+    declared: DeclaredAsked
 
     @property
     def main(self) -> NamedRun:
@@ -93,6 +96,7 @@ def make_report(
         NothingPublished, IndexBusy: see `build_index`.
     """
     from indexer.embedding import load_embedder
+    from service.assistant import Assistant
 
     started, load_before = time.monotonic(), os.getloadavg()[0]
     embedder = embedder or load_embedder(setup.model, setup.precision)
@@ -117,6 +121,7 @@ def make_report(
         runs=runs,
         signals=ablate_ranking(dataset, plain, as_it_comes, remembering, _named("signals", progress)),
         decision=_ablate_decision(dataset, calibrate_on, plain, as_it_comes.index_dir, remembering, progress),
+        declared=ask_declared(Assistant(as_it_comes.index_dir, embedder), _named("errors", progress)),
         took_s=time.monotonic() - started,
     )
 
@@ -133,6 +138,7 @@ def report_values(report: FullReport) -> dict[str, Any]:
         "runs": {named.name: report_as_dict(named.run, named.summary) for named in report.runs},
         "signals": [row.as_dict() for row in report.signals],
         "decision_features": [row.as_dict() for row in report.decision],
+        "declared_errors": report.declared.as_dict(),
     }
 
 

@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 from eval.bootstrap import Interval
 from eval.decisions import OperatingPoint
+from eval.declared import DeclaredAsked
 from eval.full_report import FullReport, NamedRun
 from eval.markdown import bounds_cell, change_cell, figure_cell, table_lines, value_cell
 from eval.metrics import MEANINGS, MEASURES
@@ -31,6 +32,7 @@ def markdown_page(report: FullReport) -> str:
         _risk_coverage(report.main),
         _left_out(report),
         _quoting(report),
+        _declared(report.declared),
         _signals(report),
         _features(report),
         _failures(report.main),
@@ -186,6 +188,20 @@ def _quoting(report: FullReport) -> Iterator[str]:
     yield from _by_run(report.runs, rows)
     for reason in report.main.summary.citation_failures[:_LISTED]:
         yield f"- {reason}"
+
+
+def _declared(asked: DeclaredAsked) -> Iterator[str]:
+    if not asked.errors:
+        return
+    yield from _heading("Errors by name", "each error that an article names in `error_codes`, asked alone")
+    rows = [
+        ("errors", str(asked.errors)),
+        ("an article that names it comes first", f"{asked.first} of {asked.errors}"),
+        ("answered with a suggestion", f"{asked.answered} of {asked.errors}"),
+    ]
+    yield from table_lines(("", "number"), rows)
+    if asked.elsewhere:
+        yield from ("", f"Led elsewhere: {', '.join(f'`{name}`' for name in asked.elsewhere[:_LISTED])}.")
 
 
 def _signals(report: FullReport) -> Iterator[str]:

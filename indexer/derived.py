@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from indexer.articles import Article
 from indexer.chunking import ChunkLimits, CountTokens, chunk_article, strip_markup
-from indexer.signatures import Signature, extract_signatures, signature_key
+from indexer.declared import declared_signatures
+from indexer.signatures import extract_signatures, signature_key
 from indexer.store import CHUNK_DTYPE, article_record, card_of, card_values
 from indexer.words import FIELD_COUNT, ArticleTerms, ArticleText, count_terms
 
@@ -131,11 +132,5 @@ def _body_of(article: Article) -> str:
 
 
 def _signatures_of(article: Article, body: str) -> tuple[str, ...]:
-    found = extract_signatures("\n".join([article.title, *article.meta.error_codes, body])) | _declared(article)
+    found = extract_signatures(f"{article.title}\n{body}") | declared_signatures(article.meta.error_codes)
     return tuple(sorted(signature_key(signature) for signature in found))
-
-
-def _declared(article: Article) -> frozenset[Signature]:
-    """What `error_codes` names: a bare status number there is one, though in prose it would be any number."""
-    codes = [f"HTTP {code}" if code.isdigit() and len(code) == 3 else code for code in article.meta.error_codes]
-    return extract_signatures("\n".join(codes))

@@ -213,6 +213,11 @@ class RetrievalEngine:
             signature_count=len(query.signatures),
         )
 
+    def declared_errors(self, text: str, scope: Scope) -> frozenset[str]:
+        """Signatures of the errors in `text` that an article of the scope's audiences names in its front matter."""
+        mask = self._view(scope).audience.mask
+        return frozenset(key for key in self.snapshot.declared.find(text) if mask[self.snapshot.signatures[key]].any())
+
     def visible(self, scope: Scope) -> Mask:
         """Which article rows the scope admits: shape (articles,)."""
         return self._view(scope).mask

@@ -14,9 +14,10 @@ from enum import StrEnum
 
 
 class SignatureKind(StrEnum):
-    """What a signature is, from the most to the least telling."""
+    """What a signature is, from the most to the least telling. Declared ones are found by `indexer.declared`."""
 
     TEMPLATE = "log line"
+    DECLARED = "declared error"
     CODE = "error code"
     EXCEPTION = "exception"
     IDENTIFIER = "identifier"

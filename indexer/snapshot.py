@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from indexer.articles import Article
 from indexer.chunking import ChunkLimits
+from indexer.declared import DeclaredErrors
 from indexer.dense import DenseIndex, IndexType
 from indexer.embedding import Fingerprint
 from indexer.errors import IndexCorrupt, IndexMismatch, IndexNotFound
@@ -174,6 +175,7 @@ class Snapshot:
         history: what resolved tickets say, where the index has learned from some.
         decision: a calibrated decision model as JSON values, where a team calibrated one; only the service reads it.
         signatures: signature text to the rows of the articles that hold it.
+        declared: finds in a text the errors that articles name in their front matter.
     """
 
     def __init__(self, folder: Path, manifest: Manifest) -> None:
@@ -196,6 +198,7 @@ class Snapshot:
         decision = folder / DECISION
         self.decision: dict[str, Any] | None = json.loads(decision.read_bytes()) if decision.is_file() else None
         self.signatures: dict[str, list[int]] = json.loads((folder / SIGNATURES).read_bytes())
+        self.declared = DeclaredErrors(self.signatures)
         counts = (len(self.store.cards), len(self.chunks), len(self.vectors), len(self.openings))
         if counts != (manifest.article_count, manifest.chunk_count, manifest.chunk_count, manifest.article_count):
             raise IndexCorrupt(f"{folder}: files and manifest disagree on counts; run `kb index` again")

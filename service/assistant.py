@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -165,6 +165,8 @@ class Assistant:
         self, live: _Live, question: Question, scope: Scope, excluded: frozenset[str], as_of: str = ""
     ) -> tuple[QueryViews, Evidence, list[Ranked]]:
         views = read_question(question)
+        declared = live.engine.declared_errors(views.full, scope)
+        views = replace(views, signatures=views.signatures | declared)
         vector = embed_queries(self._embedder, [views.full])[0]
         query = Query(vector, views.words, views.signatures, scope, excluded=excluded, as_of=as_of)
         evidence = live.engine.search(query)

@@ -14,7 +14,7 @@ from typing import Any
 
 from indexer.engine import Evidence
 from indexer.errors import IndexCorrupt
-from service.evidence import Ranked, standardise
+from service.evidence import Ranked, exactness, standardise
 
 _ANCHOR = (0.1, 0.65)
 """An article is near from 0.1 + 0.65 x the corpus' self-similarity on."""
@@ -35,6 +35,7 @@ class Features:
         coverage: the same as a share of all the question's words, 0 to 1, times the root of how many there are: half of
             thirty words says more than half of two.
         signatures: share of the question's error signatures that the top article holds; a half if it has none.
+        exact: how far the question is nothing but errors that the top article holds (`service.evidence.exactness`).
         standing: ranking score of the top article where tickets are believed, else 0; with tickets counting in full
             however far they are believed, so that a threshold means the same for every history.
     """
@@ -44,6 +45,7 @@ class Features:
     wording: float
     coverage: float
     signatures: float
+    exact: float
     standing: float
 
     def as_list(self) -> list[float]:
@@ -51,7 +53,7 @@ class Features:
         return [float(getattr(self, field.name)) for field in fields(self)]
 
 
-NOTHING = Features(-1.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+NOTHING = Features(-1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 """Where no article was found."""
 
 
@@ -63,7 +65,7 @@ class DecisionModel:
     fits them to a team's own. None is negative.
 
     Attributes:
-        nearness, likeness, wording, coverage, signatures, standing: weight of each feature, in logits.
+        nearness, likeness, wording, coverage, signatures, exact, standing: weight of each feature, in logits.
         bias: what is added to the weighted sum.
         threshold: `answered` means a probability of at least this.
         uses_tickets: whether nearness is to prototypes.
@@ -74,6 +76,7 @@ class DecisionModel:
     wording: float = 0.43
     coverage: float = 0.25
     signatures: float = 0.85
+    exact: float = 6.0
     standing: float = 0.0
     bias: float = -4.15
     threshold: float = 0.5
@@ -85,13 +88,14 @@ class DecisionModel:
         place = slice(best.position, best.position + 1)
         near = float((found.prototype if self.uses_tickets else found.gist)[best.position])
         held, most = float(found.held[best.position]), sum(evidence.terms.values())
-        matched = len(evidence.signatures.get(best.row, ()))
+        matched = evidence.signatures.get(best.row, ())
         return Features(
             nearness=near - _ANCHOR[0] - _ANCHOR[1] * evidence.self_similarity,
             likeness=float(found.likeness.max()),
             wording=float(standardise(found.held[place], evidence.background.held)[0]),
             coverage=held / most * math.sqrt(len(evidence.terms)) if most else 0.0,
-            signatures=matched / evidence.signature_count if evidence.signature_count else _NO_SIGNATURE,
+            signatures=len(matched) / evidence.signature_count if evidence.signature_count else _NO_SIGNATURE,
+            exact=exactness(matched, evidence),
             standing=_standing(best, evidence.trust) if self.uses_tickets else 0.0,
         )
 
@@ -142,6 +146,8 @@ def read_decision(values: Mapping[str, Any]) -> DecisionModel:
     try:
         model = values["model"]
         names = {field.name for field in fields(DecisionModel)} - {"uses_tickets"}
-        return DecisionModel(**{name: float(model[name]) for name in names}, uses_tickets=bool(model["uses_tickets"]))
+        # A model that was calibrated before there was `exact` goes with its default.
+        weights = {name: float(model[name]) for name in names if name in model or name != "exact"}
+        return DecisionModel(**weights, uses_tickets=bool(model["uses_tickets"]))
     except (KeyError, TypeError, ValueError) as error:
         raise IndexCorrupt("the calibrated decision cannot be read: run `kb calibrate` again") from error

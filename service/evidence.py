@@ -9,13 +9,17 @@ weights mean the same on every corpus and for every question. Weights are round 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
 
+from indexer.analysis import analyze
 from indexer.engine import Evidence, Scores
 
 _MAX_SIGNATURE = 2.0
+_ALONE = 6.0
+"""What an error that is all of the question is worth besides; the other signals know nothing of such a question."""
 _MOST_SPREADS = np.float32(8.0)
 """A single rare word can stand out by any amount; past this it says no more."""
 
@@ -24,7 +28,8 @@ _MOST_SPREADS = np.float32(8.0)
 class Weights:
     """What one background spread of each signal counts. None is negative, so more evidence never lowers a score.
 
-    `signature` is the exception: it counts per fully telling match, not per spread. `prototype` and `votes` come from
+    `signature` is the exception: it counts per fully telling match, not per spread, and more for a question that is
+    nothing but that error. `prototype` and `votes` come from
     resolved tickets and fade in with their number. `passages` and `plain` are one signal to users: the same cosines, in
     the corpus' geometry and in the embedder's own.
     """
@@ -111,10 +116,23 @@ def standardise(values: Scores, background: Scores) -> Scores:
     return np.where(spread < 1e-6, np.float32(0.0), standing)
 
 
+def exactness(names: Sequence[str], evidence: Evidence) -> float:
+    """How far the question is nothing but the error signatures `names`, which an article holds. 0 to 1.
+
+    The square of the share, by weight, of its words that stand in them, so that an error named in passing counts for
+    little, times how telling the most telling of them is.
+    """
+    named = {term for name in names for term in analyze(name.partition(": ")[2])}
+    weight = sum(evidence.terms.get(term, 0.0) for term in named)
+    if not weight:
+        return 0.0
+    return max(evidence.rarities[name] for name in names) * (weight / sum(evidence.terms.values())) ** 2
+
+
 def _signature_scores(evidence: Evidence) -> Scores:
     scores = np.zeros(len(evidence.candidates.rows), np.float32)
     for row, names in evidence.signatures.items():
-        scores[np.searchsorted(evidence.candidates.rows, row)] = min(
-            _MAX_SIGNATURE, sum(evidence.rarities[name] for name in names)
-        )
+        matched = min(_MAX_SIGNATURE, sum(evidence.rarities[name] for name in names))
+        place = np.searchsorted(evidence.candidates.rows, row)
+        scores[place] = matched + _ALONE * exactness(names, evidence)
     return scores

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from indexer.declared import BARE_NUMBER, number_in_words
 from indexer.signatures import extract_signatures, signature_key
 from service.answers import Question
 from service.html_text import html_text, is_html
@@ -45,6 +46,8 @@ def read_question(question: Question) -> QueryViews:
     body = symptom_text(text)
     full = f"{title.rstrip('.')}. {body}" if title and body else title or body
     told = "\n".join(without_ordinary_lines(without_notices(text.splitlines()))) or text
+    if number := BARE_NUMBER.fullmatch(full):
+        told = number_in_words(number[1])
     signatures = frozenset(signature_key(signature) for signature in extract_signatures(f"{question.title}\n{told}"))
     return QueryViews(title or _first_sentence(body), body or title, full, f"{title}\n{title}\n{body}", signatures)
 

@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from indexer.articles import Article
+from indexer.declared import DeclaredErrors, declared_signatures
 from indexer.embedding import Vectors, embed_queries
 from indexer.errors import NotFound
 from indexer.history import ResolvedTickets, read_tickets
@@ -277,16 +278,16 @@ def _history(snapshot: Snapshot) -> ResolvedTickets | None:
 
 
 def _declared(article: Article) -> frozenset[str]:
-    codes = "\n".join(article.meta.error_codes)
-    return telling(signature_key(signature) for signature in extract_signatures(codes))
+    return telling(signature_key(signature) for signature in declared_signatures(article.meta.error_codes))
 
 
 def _cite_signature(article: Article, signatures: frozenset[str]) -> Citation | None:
     """The first block of the article that holds one of `signatures`."""
+    declared = DeclaredErrors(signatures)
     for section in article.sections:
         for block in section.blocks:
             text = article.source.text[block.start : block.end]
-            held = {signature_key(signature) for signature in extract_signatures(text)}
+            held = {signature_key(signature) for signature in extract_signatures(text)} | declared.find(text)
             if held.intersection(signatures):
                 return cite_block(article, section, block)
     return None

@@ -34,7 +34,7 @@ _ANY_FAILURE = re.compile(
     r"(?:type|value|key|index|attribute|runtime|name|syntax|reference|range|assertion|io|os|socket|http)(?:error|exception)"
     r"|nullpointerexception|illegal(?:argument|state)exception|error [45]\d\d|smtp 2\.\d+\.\d+"
 )
-_TELLING = (SignatureKind.TEMPLATE, SignatureKind.CODE, SignatureKind.EXCEPTION)
+_TELLING = (SignatureKind.TEMPLATE, SignatureKind.DECLARED, SignatureKind.CODE, SignatureKind.EXCEPTION)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from indexer.engine import ChunkCosines, Evidence, Signals
 from service.decision import NOTHING, WITH_TICKETS, DecisionModel, Features, default_decision
-from service.evidence import Ranked, Weights, rank_articles, standardise
+from service.evidence import Ranked, Weights, exactness, rank_articles, standardise
 
 _NAMES = [field.name for field in fields(Features)]
 
@@ -54,12 +54,36 @@ def test_features() -> None:
         assert WITH_TICKETS.read([best], _evidence(found, trust=trust)).standing == pytest.approx(standing)
 
 
-@given(st.lists(st.floats(-5, 20), min_size=6, max_size=6), st.integers(0, 5), st.floats(0, 5))
+@given(
+    st.lists(st.floats(-5, 20), min_size=len(_NAMES), max_size=len(_NAMES)),
+    st.integers(0, len(_NAMES) - 1),
+    st.floats(0, 5),
+)
 def test_more_evidence_never_lowers_the_probability(values: list[float], place: int, more: float) -> None:
     features = Features(*values)
     stronger = replace(features, **{_NAMES[place]: values[place] + more})
     for model in (DecisionModel(), WITH_TICKETS):
         assert 0.0 <= model.probability(features) <= model.probability(stronger) <= 1.0
+
+
+def test_an_error_that_is_all_of_the_question_outweighs_the_other_signals() -> None:
+    found = _signals(2, passages=[2.0, 0.5], plain=[2.0, 0.5], words=[1.0, 0.5], gist=[0.3, 0.3])
+    evidence = _evidence(
+        found,
+        signatures={1: ("code: ora 1",)},
+        signature_count=1,
+        rarities={"code: ora 1": 0.9},
+        terms={"ora": 2.0, "1": 1.0},
+    )
+    assert exactness(("code: ora 1",), evidence) == pytest.approx(0.9)
+    ranked = rank_articles(evidence, Weights())
+    assert ranked[0].row == 1
+    assert DecisionModel().confidence(ranked, evidence) > 0.5
+    in_passing = replace(evidence, terms={**evidence.terms, "else": 27.0})
+    assert exactness(("code: ora 1",), in_passing) == pytest.approx(0.009)
+    assert rank_articles(in_passing, Weights())[0].row == 0
+    assert exactness(("code: ora 1",), replace(evidence, terms={"else": 3.0})) == 0.0
+    assert exactness((), evidence) == 0.0
 
 
 def test_nothing_found_is_no_confidence() -> None:
