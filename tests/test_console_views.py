@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from indexer.errors import InputError
+from indexer.signatures import SignatureKind
 from service.answers import Citation, Reason, Snippet, Suggestion
 from service.evidence import Weights
 from service.http.console_search import read_ticket
@@ -73,6 +74,11 @@ def test_many_codes_are_counted_and_long_ones_cut() -> None:
     assert [kind for kind, _ in split_codes(detail)] == ["log line", *["error code"] * 4]
     labels = [chip.label for chip in chip_views([Reason("signature", 1.0, detail)])]
     assert labels == ["Log fatal: sorry, too many clients already on a…", "Error e0", "Error e1", "2 more"]
+
+
+@pytest.mark.parametrize("kind", SignatureKind)
+def test_every_kind_of_signature_has_a_name_for_people(kind: SignatureKind) -> None:
+    assert split_codes(f"{kind.value}: x 1, {kind.value}: y") == [(kind.value, "x 1"), (kind.value, "y")]
 
 
 def test_bars_share_out_the_score_by_kind_of_reason() -> None:

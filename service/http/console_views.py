@@ -33,7 +33,14 @@ _TONES_FIRST = "de"
 _UNKNOWN_TONE = "x"
 _MAX_CODES = 3
 _MAX_CODE_CHARS = 48
-_CODE_KINDS = {"error code": "Error", "exception": "Exception", "identifier": "Names", "status": "", "log line": "Log"}
+_CODE_KINDS = {
+    "error code": "Error",
+    "declared error": "Error",
+    "exception": "Exception",
+    "identifier": "Names",
+    "status": "",
+    "log line": "Log",
+}
 _CODE = re.compile(rf"({'|'.join(_CODE_KINDS)}): (.+?)(?=, (?:{'|'.join(_CODE_KINDS)}): |$)")
 
 CodeLines = Callable[[Citation], frozenset[int]]
