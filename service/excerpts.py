@@ -25,6 +25,8 @@ from service.answers import Citation, Snippet
 from service.sections import SectionRole, role_of
 
 MAX_SNIPPET_CHARS = 400
+MAX_WITH_CODE_CHARS = 700
+"""Of a snippet that goes on to the end of the listing or table that it has begun: half a command is of no use."""
 ROLES = tuple(SectionRole)
 
 Floats = NDArray[np.float32]
@@ -153,7 +155,8 @@ class Excerpts:
 class _Unit:
     """One sentence, or one line of code: half-open character range, its chunk's number in the article.
 
-    `run` is alike for sentences of a section that no comment stands between.
+    `run` is alike for sentences of a section that no comment stands between; `code` is where the listing or table
+    begins that it is a line of, -1 for a sentence.
     """
 
     start: int
@@ -161,7 +164,7 @@ class _Unit:
     section: int
     run: int
     chunk: int
-    is_code: bool
+    code: int
 
 
 def cut_excerpts(article: Article, chunks: Sequence[tuple[int, Span]]) -> Excerpts:
@@ -187,7 +190,7 @@ def _cut_units(article: Article, chunks: Sequence[tuple[int, Span]]) -> Iterator
                 is_code = block.kind in _CODE
                 for whole in (split_lines if is_code else split_sentences)(text, start, end):
                     for a, b in _cut_long(text, *whole):
-                        yield _Unit(a, b, section, runs[block.start], number, is_code)
+                        yield _Unit(a, b, section, runs[block.start], number, block.start if is_code else -1)
 
 
 def _number_runs(article: Article) -> dict[int, int]:
@@ -261,7 +264,7 @@ def _make_windows(article: Article, units: Sequence[_Unit]) -> Windows:
         ends=array("I", [units[last].end for last in lasts]),
         sections=array("I", [unit.section for unit in units]),
         roles=np.array([ROLES.index(roles[unit.section]) for unit in units], np.int32),
-        plain=np.array([_ROLE[roles[unit.section]] - _CODE_PENALTY * unit.is_code for unit in units], np.float32),
+        plain=np.array([_ROLE[roles[unit.section]] - _CODE_PENALTY * (unit.code >= 0) for unit in units], np.float32),
         first_chunk=np.array([unit.chunk for unit in units], np.int32),
         last_chunk=np.array([units[last].chunk for last in lasts], np.int32),
         since=array("I", [bisect_left(lasts, sentence) for sentence in range(len(units))]),
@@ -270,13 +273,17 @@ def _make_windows(article: Article, units: Sequence[_Unit]) -> Windows:
 
 def _find_lasts(units: Sequence[_Unit]) -> Iterator[int]:
     """For each unit the last one that a snippet which begins with it may reach."""
+    ends = {unit.code: number for number, unit in enumerate(units) if unit.code >= 0}
     last = 0
     for number, unit in enumerate(units):
         last = max(last, number)
-        while last + 1 < len(units) and _fits(unit, units[last + 1]):
+        while last + 1 < len(units) and _fits(unit, units[last + 1], MAX_SNIPPET_CHARS):
             last += 1
+        end = ends.get(units[last].code, last)
+        if _fits(unit, units[end], MAX_WITH_CODE_CHARS):
+            last = end
         yield last
 
 
-def _fits(first: _Unit, last: _Unit) -> bool:
-    return first.run == last.run and last.end - first.start <= MAX_SNIPPET_CHARS
+def _fits(first: _Unit, last: _Unit, most_chars: int) -> bool:
+    return first.run == last.run and last.end - first.start <= most_chars

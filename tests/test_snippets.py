@@ -14,7 +14,7 @@ from indexer.articles import Article, parse_article
 from indexer.chunking import ChunkLimits, chunk_article
 from indexer.errors import ArticleError
 from service.answers import Snippet
-from service.excerpts import MAX_SNIPPET_CHARS, Excerpts, cut_excerpts
+from service.excerpts import MAX_SNIPPET_CHARS, MAX_WITH_CODE_CHARS, Excerpts, cut_excerpts
 from service.sections import SectionRole, role_of
 from service.snippets import choose_snippets
 from tests.conftest import FakeEmbedder
@@ -55,7 +55,25 @@ def _check(article: Article, snippet: Snippet) -> None:
     data = article.source.data[snippet.citation.start_byte : snippet.citation.end_byte]
     assert data.decode() == snippet.text
     assert hashlib.sha256(data).hexdigest() == snippet.citation.sha256
-    assert len(snippet.text) <= MAX_SNIPPET_CHARS
+    assert len(snippet.text) <= MAX_WITH_CODE_CHARS
+    if len(snippet.text) > MAX_SNIPPET_CHARS:
+        blocks = [block for section in article.sections for block in section.blocks]
+        ends = {block.end for block in blocks if block.kind in ("fence", "code_block", "table")}
+        assert article.source.offset_of_byte(snippet.citation.start_byte) + len(snippet.text) in ends
+
+
+def test_a_listing_that_a_snippet_has_begun_is_quoted_to_its_end() -> None:
+    lines = "\n".join(f"kubectl describe pod worker-{number} --namespace exports" for number in range(10))
+    excerpts = _excerpts(
+        f"# Killed\n\n## Resolution\n\nRead what the limit is:\n\n```bash\n{lines}\n```\n\nThen raise it.\n"
+    )
+    first, *_ = _choose(excerpts, "what is the limit")
+    _check(excerpts.article, first)
+    assert first.text.startswith("Read what")
+    assert first.text.endswith("worker-9 --namespace exports\n```")
+    longer = _excerpts(f"# Killed\n\n## Resolution\n\nRead the limit:\n\n```bash\n{lines}\n{lines}\n```\n")
+    first, *_ = _choose(longer, "limit")
+    assert MAX_SNIPPET_CHARS / 2 < len(first.text) <= MAX_SNIPPET_CHARS
 
 
 def test_what_to_do_and_why_come_before_what_the_reader_sees_already() -> None:
