@@ -108,7 +108,7 @@ def chunk_text(snapshot: Snapshot, chunk: int) -> str:
 @pytest.fixture(autouse=True)
 def loggers_as_before() -> Iterator[None]:
     """A command that sets up its logs writes to a captured stream, which is closed when its test ends."""
-    loggers = [logging.getLogger(name) for name in ("kb", "uvicorn")]
+    loggers = [logging.getLogger(name) for name in ("kb", "kb.access", "uvicorn")]
     before = [(logger, logger.handlers, logger.level, logger.propagate) for logger in loggers]
     yield
     for logger, handlers, level, propagate in before:

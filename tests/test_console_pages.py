@@ -170,6 +170,9 @@ def test_the_clarifying_question_and_similar_tickets_are_shown(world: World) -> 
         for text in (SYMPTOM, f"{UNCOVERED} 401"):
             assert "Is it one host or all?" in client.post("/results", content=text).text
         page = client.post("/results", content=SYMPTOM).text
+        assert "<span>Similar tickets were solved by this</span>" in page, "how many is for the team"
+        client.headers["Authorization"] = f"Bearer {world.engineer}"
+        page = client.post("/results", content=SYMPTOM).text
         assert "<span>14 similar tickets were solved by this</span>" in page
 
 
