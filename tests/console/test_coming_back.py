@@ -39,6 +39,7 @@ def test_the_way_back_works_in_a_tab_of_its_own(public: Any) -> None:
     with public.context.expect_page() as opened:
         public.locator("[data-open]").first.click(modifiers=["ControlOrMeta"])
     tab = opened.value
+    tab.wait_for_load_state()  # without its script the link leads to an empty search
     tab.click("[data-back]")
     is_searched(tab, SYMPTOM)
 
