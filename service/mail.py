@@ -37,17 +37,17 @@ _FORM = re.compile(
         (?:describe\s(?:the|your)\s(?:issue|problem|bug|request)|(?:issue\s|problem\s|bug\s)?description|summary
           |steps(?:\sto\sreproduce)?|(?:expected|actual|current|observed)\s(?:behaviou?r|results?|outcome)
           |environment|additional\s(?:context|information|details|comments)|screenshots?)[\s*_:]{0,10}$
-      | (?:severity|priority|urgency|(?:account|customer|contract|ticket|case|reference)\s?(?:id|number|no\.?)?
-          |(?:preferred\s)?contact(?:\smethod)?|(?:full\s|your\s)?name|company|organi[sz]ation|department|attachments?
-          |language|time\s?zone)[*_]{0,3}\s?:.{0,80}$
-      | [^\s:][^:]{0,60}:[\s*_]{0,10}(?:none|n/?a|not\sapplicable|_?no\sresponse_?)[\s.*_]{0,5}$
+      | (?:severity|priority|urgency|(?:account|customer|contract|ticket|case|reference)\s?(?:id|number|no\.?)
+          |(?:preferred\s)?contact(?:\smethod)?|(?:full\s|your\s)?name|company|organi[sz]ation|department
+          |time\s?zone)[*_]{0,3}\s?:.{0,60}$
+      | (?!\S{0,60}(?:error|exception))[^\s:][^:]{0,60}:[\s*_]{0,10}(?:none|n/?a|not\sapplicable|_?no\sresponse_?)[\s.*_]{0,5}$
     )"""
 )
 """What a form asks for, without an answer, and answers that tell who asks, not what is wrong."""
 
 _NOTICE = re.compile(
     r"""(?ix)
-      \b(confidential) | \b(privileged)\b | \bintended\s(?:solely|only|recipient) | \baddressees?\b
+      \bconfidential\b | \bprivileged\b | \bintended\s(?:solely|only|recipient) | \baddressees?\b
     | \b(?:un-?authori[sz]ed|distribution|dissemination|disclosure|copying)\b.{0,40}\b(?:prohibited|forbidden|unlawful)
     | \b(?:received|sent\sto\syou)\b.{0,40}\bin\serror\b | \bnotify\s(?:the\ssender|us\simmediately)
     | \bthis\s(?:e-?mail|message|communication)\s(?:and|is|may|contains|was\ssent|originated|came)\b
@@ -60,9 +60,10 @@ _NOTICE = re.compile(
 """What a company's mail server says around every mail. One such phrase may be the writer's own, two are not."""
 
 _CONTACT = re.compile(
-    r"(?i)^\W{0,3}(?:(?:tel|telephone|phone|mobile|mob|cell|fax|direct|office|[tmpf])\b[.:\s]{0,3}[+(\d][\d\s()./+-]{5,}"
-    r"|(?:e-?mail|mail|web|[ew])?\b[.:\s]{0,3}[\w.+-]{1,64}@[\w-]{1,64}\.[\w.-]{2,64}\b"
-    r"|(?:web|w)?\b[.:\s]{0,3}(?:https?://)?www\.\S{3,})"
+    r"(?i)^\W{0,3}(?:(?:tel|telephone|phone|mobile|mob|cell|fax|direct|office|[tmpf])(?:\s?[.:]\s{0,3}|\s(?=[+(]))"
+    r"(?=[+(\d](?:[\s()./+-]{0,3}\d){6})"
+    r"|(?:(?:e-?mail|mail|web|[ew])\s?[.:]\s?)?(?:[\w.+-]{1,64}@[\w-]{1,64}\.[\w.-]{2,64}|(?:https?://)?www\.[\w.-]{3,64}/?)"
+    r"\s*(?:[|,;\u00b7/].*)?$)"
 )
 _MOST_ADDRESS_WORDS = 12
 _FEWEST_WRITTEN = 20
