@@ -40,7 +40,8 @@ _FORM = re.compile(
       | (?:severity|priority|urgency|(?:account|customer|contract|ticket|case|reference)\s?(?:id|number|no\.?)
           |(?:preferred\s)?contact(?:\smethod)?|(?:full\s|your\s)?name|company|organi[sz]ation|department
           |time\s?zone)[*_]{0,3}\s?:.{0,60}$
-      | (?!\S{0,60}(?:error|exception))[^\s:][^:]{0,60}:[\s*_]{0,10}(?:none|n/?a|not\sapplicable|_?no\sresponse_?)[\s.*_]{0,5}$
+      | (?!\S{0,60}(?:error|exception))[^\s:][^:]{0,60}:[\s*_]{0,10}
+          (?:none|n/?a|not\sapplicable|_?no\sresponse_?)[\s.*_]{0,5}$
     )"""
 )
 """What a form asks for, without an answer, and answers that tell who asks, not what is wrong."""
