@@ -28,8 +28,8 @@ _GREETING = re.compile(
     r"^\s*(?:hi|hello|hey|dear|good (?:morning|afternoon|evening)|greetings)\b[^.!?\n]{0,40}[,.!:]*\s*$", re.IGNORECASE
 )
 _CLOSING = re.compile(
-    r"^\s*(?:thanks|thank you|thx|many thanks|kind regards|best regards|regards|best|cheers|sincerely|br)\b"
-    r"[^\n]{0,40}$",
+    r"^\s*(?:(?:thanks|thank you|thx|many thanks|kind regards|best regards|regards|cheers|sincerely)\b[^\n]{0,40}"
+    r"|(?:best|best wishes|br)[\s,.!]*)$",
     re.IGNORECASE,
 )
 _FORM = re.compile(

@@ -52,6 +52,7 @@ def test_only_what_was_asked_is_read(text: str) -> None:
         "What the log shows:\nrow 5,000 is empty",
         "The template shows <br> and a second <br> where lines should break.",
         "Call fails.\n\nPhone calls to +44 20 7946 0000 are cut off after nine seconds, on every handset we tried.",
+        "Best way to find out who deleted it?\nThe audit log is empty.",
         "From: is shown as nobody\nand the mail is lost",
         "Environment: production\nPlan: business\nAccount: locked since noon\nKeyError: None",
         "It crashes.\n\nOffice 2016 16.0.4266\nMobile: 12.3.4\nwww.example.com shows nothing",
