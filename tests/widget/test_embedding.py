@@ -27,6 +27,8 @@ def test_words_that_are_set_before_the_script_has_run_stand(page: Any) -> None:
     page.goto("/?again", wait_until="commit")
     page.wait_for_selector("#search", state="attached")
     page.evaluate("document.getElementById('search').strings = { label: 'Ask us anything' }")
+    while not held:
+        page.wait_for_timeout(20)
     held[0].continue_()
     page.wait_for_selector("#search label >> text=Ask us anything")
     page.evaluate("document.getElementById('search').strings = { label: 'And now?' }")
