@@ -47,7 +47,7 @@ def test_the_way_back_works_in_a_tab_of_its_own(public: Any) -> None:
 def test_typing_leaves_the_address_of_a_sent_search_to_the_way_back(public: Any) -> None:
     type_symptom(public)
     public.keyboard.press("Enter")
-    public.wait_for_timeout(200)
+    public.wait_for_selector('#kb-results[aria-busy="false"]')
     for text in ("API answers 401", "API answers 401 invalid_token"):
         public.fill("#kb-q", text)
         public.wait_for_url(f"**/?q={text.replace(' ', '+')}")
