@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import lru_cache
 
 import numpy as np
 
@@ -29,9 +30,8 @@ class Weights:
     """What one background spread of each signal counts. None is negative, so more evidence never lowers a score.
 
     `signature` is the exception: it counts per fully telling match, not per spread, and more for a question that is
-    nothing but that error. `prototype` and `votes` come from
-    resolved tickets and fade in with their number. `passages` and `plain` are one signal to users: the same cosines, in
-    the corpus' geometry and in the embedder's own.
+    nothing but that error. `prototype` and `votes` come from resolved tickets and fade in with their number. `passages`
+    and `plain` are one signal to users: the same cosines, in the corpus' geometry and in the embedder's own.
     """
 
     passages: float = 0.5
@@ -122,11 +122,17 @@ def exactness(names: Sequence[str], evidence: Evidence) -> float:
     The square of the share, by weight, of its words that stand in them, so that an error named in passing counts for
     little, times how telling the most telling of them is.
     """
-    named = {term for name in names for term in analyze(name.partition(": ")[2])}
+    named = frozenset[str]().union(*map(_terms_of, names))
     weight = sum(evidence.terms.get(term, 0.0) for term in named)
     if not weight:
         return 0.0
     return max(evidence.rarities[name] for name in names) * (weight / sum(evidence.terms.values())) ** 2
+
+
+@lru_cache(maxsize=4096)
+def _terms_of(signature: str) -> frozenset[str]:
+    """The words of a signature; many articles hold the same few."""
+    return frozenset(analyze(signature.partition(": ")[2]))
 
 
 def _signature_scores(evidence: Evidence) -> Scores:
