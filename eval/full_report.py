@@ -19,6 +19,7 @@ from eval.declared import DeclaredAsked, ask_declared
 from eval.preparing import Progress, Setup, prepare_index, without_shared
 from eval.reporting import report_as_dict, write_json, write_text
 from eval.runner import Run, measure
+from eval.slips import SlipsAsked, ask_with_slips
 from eval.summary import Summary, summarise
 from service.recent_vectors import RecentVectors
 
@@ -54,6 +55,7 @@ class FullReport:
         signals: the ranking without each signal, and with one alone.
         decision: the decision without each feature, and with one alone.
         declared: the errors that the articles name, asked alone, with the decision as it comes.
+        slips: subjects asked alone with slips of the finger, with the decision as it comes.
         load_before: the machine's load average when the run began.
     """
 
@@ -65,6 +67,7 @@ class FullReport:
     signals: Sequence[Row]
     decision: Sequence[DecisionRow]
     declared: DeclaredAsked
+    slips: Sequence[SlipsAsked]
 
     @property
     def main(self) -> NamedRun:
@@ -114,6 +117,7 @@ def make_report(
         run = measure(data, wanted, index, embedder, _named(name, progress))
         runs.append(NamedRun(name, run, summarise(run)))
     remembering = RecentVectors(embedder, len(dataset.tickets))
+    assistant = Assistant(as_it_comes.index_dir, embedder)
     return FullReport(
         command=command,
         created=datetime.now(UTC),
@@ -121,7 +125,8 @@ def make_report(
         runs=runs,
         signals=ablate_ranking(dataset, plain, as_it_comes, remembering, _named("signals", progress)),
         decision=_ablate_decision(dataset, calibrate_on, plain, as_it_comes.index_dir, remembering, progress),
-        declared=ask_declared(Assistant(as_it_comes.index_dir, embedder), _named("errors", progress)),
+        declared=ask_declared(assistant, _named("errors", progress)),
+        slips=ask_with_slips(assistant, dataset, plain, _named("subjects", progress)),
         took_s=time.monotonic() - started,
     )
 
@@ -139,6 +144,7 @@ def report_values(report: FullReport) -> dict[str, Any]:
         "signals": [row.as_dict() for row in report.signals],
         "decision_features": [row.as_dict() for row in report.decision],
         "declared_errors": report.declared.as_dict(),
+        "slips": [row.as_dict() for row in report.slips],
     }
 
 

@@ -33,6 +33,7 @@ def markdown_page(report: FullReport) -> str:
         _left_out(report),
         _quoting(report),
         _declared(report.declared),
+        _slips(report),
         _signals(report),
         _features(report),
         _failures(report.main),
@@ -202,6 +203,13 @@ def _declared(asked: DeclaredAsked) -> Iterator[str]:
     yield from table_lines(("", "number"), rows)
     if asked.elsewhere:
         yield from ("", f"Led elsewhere: {', '.join(f'`{name}`' for name in asked.elsewhere[:_LISTED])}.")
+
+
+def _slips(report: FullReport) -> Iterator[str]:
+    if report.slips:
+        yield from _heading("Slips of the finger", "subjects of tickets asked alone, slips put into their longer words")
+        rows = [(f"{row.share:.0%}", str(row.asked), f"{row.ndcg:.3f}", f"{row.answered:.3f}") for row in report.slips]
+        yield from table_lines(("words with a slip", "subjects", "nDCG@10", "answered with a suggestion"), rows)
 
 
 def _signals(report: FullReport) -> Iterator[str]:

@@ -218,6 +218,10 @@ class RetrievalEngine:
         mask = self._view(scope).audience.mask
         return frozenset(key for key in self.snapshot.declared.find(text) if mask[self.snapshot.signatures[key]].any())
 
+    def put_right(self, text: str, scope: Scope) -> str:
+        """`text` with misspelt words replaced by those that articles of the scope's audiences use."""
+        return self._view(scope).audience.words.spelling.put_right(text)
+
     def visible(self, scope: Scope) -> Mask:
         """Which article rows the scope admits: shape (articles,)."""
         return self._view(scope).mask

@@ -12,7 +12,6 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from copy import copy
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import count
 from pathlib import Path
 
@@ -21,13 +20,13 @@ from numpy.typing import NDArray
 
 from indexer.analysis import analyze, surface_words
 from indexer.arrays import write_array
+from indexer.spelling import FEWEST_LETTERS, Spelling
 
 _WEIGHTS = {"title": 3.0, "headings": 2.0, "summary": 1.0, "body": 1.0}
 FIELD_COUNT = len(_WEIGHTS)
 _K1 = 8.0
 _B = 0.75
 _MAX_CORRECTED = 12
-_MIN_CORRECTED_LENGTH = 5
 
 Scores = NDArray[np.float32]
 
@@ -68,7 +67,7 @@ def count_terms(article: ArticleText) -> ArticleTerms:
         fields.append(Counter(terms))
     distinct = tuple(dict.fromkeys(term for counted in fields for term in counted))
     counts = np.array([[counted[term] for term in distinct] for counted in fields], np.uint32)
-    correctable = [word for word in spellings if word.isalpha() and len(word) >= _MIN_CORRECTED_LENGTH - 1]
+    correctable = [word for word in spellings if word.isalpha() and len(word) >= FEWEST_LETTERS - 1]
     return ArticleTerms(distinct, counts, tuple(f"{word} {spellings[word]}" for word in correctable))
 
 
@@ -143,11 +142,8 @@ class WordIndex:
         self._size = self._known = article_count
         self._holders: NDArray[np.int64] = self._starts[1:] - self._starts[:-1]
         lines = (folder / "spellings.txt").read_text(encoding="utf-8").split("\n")
-        self._spellings = dict(line.split(" ") for line in lines if line)
-        self._by_start: dict[tuple[str, int], list[str]] = {}
-        for word in self._spellings:
-            self._by_start.setdefault((word[0], len(word)), []).append(word)
-        self.corrected = lru_cache(maxsize=4096)(self._corrected)
+        self._terms_of = dict(line.split(" ") for line in lines if line)
+        self.spelling = Spelling(self._terms_of, self._holders_of)
 
     def within(self, mask: NDArray[np.bool_]) -> WordIndex:
         """The index as if only the articles of `mask` were in it: which words there are, how rare each is, and what a
@@ -160,7 +156,7 @@ class WordIndex:
         part._known = int(mask.sum())
         if part._known < self._size and self._vocabulary:
             part._holders = np.add.reduceat(mask[self._rows], self._starts[:-1], dtype=np.int64)
-        part.corrected = lru_cache(maxsize=4096)(part._corrected)
+        part.spelling = self.spelling.seen_by(part._holders_of)
         return part
 
     def idf(self, term: str) -> float:
@@ -186,8 +182,8 @@ class WordIndex:
         counts = Counter(terms)
         strange = {word: term for word, term in zip(surface_words(text), terms, strict=True) if not self.knows(term)}
         for word, term in list(strange.items())[:_MAX_CORRECTED]:
-            if better := self.corrected(word):
-                counts[better] += counts[term]
+            if better := self.spelling.correction(word):
+                counts[self._terms_of[better]] += counts[term]
         return {term: (1 + math.log(times)) * self.idf(term) for term, times in counts.items() if self.knows(term)}
 
     def knows(self, term: str) -> bool:
@@ -203,22 +199,3 @@ class WordIndex:
         number = self._vocabulary[term]
         part = slice(int(self._starts[number]), int(self._starts[number + 1]))
         return self._rows[part], self._values[part]
-
-    def _corrected(self, word: str) -> str | None:
-        """The term of the articles' word that is one edit (two from eight letters) from `word`, unstemmed; None if
-        there is none. Never for anything with a digit, and the first letter stays.
-        """
-        if len(word) < _MIN_CORRECTED_LENGTH or not word.isalpha():
-            return None
-        from rapidfuzz import process
-        from rapidfuzz.distance import DamerauLevenshtein
-
-        edits = 2 if len(word) >= 8 else 1
-        near = [
-            known
-            for length in range(len(word) - edits, len(word) + edits + 1)
-            for known in self._by_start.get((word[0], length), ())
-            if self.knows(self._spellings[known])
-        ]
-        found = process.extractOne(word, near, scorer=DamerauLevenshtein.distance, score_cutoff=edits)
-        return self._spellings[found[0]] if found else None

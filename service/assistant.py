@@ -1,18 +1,18 @@
 """The one class that answers. Free of any web framework: CLI, HTTP, MCP, connectors and evaluation all call it.
 
-question -> views, signatures -> engine.search(scope) -> rank_articles -> snippets -> confidence -> Answer
+question -> views, signatures, spelling -> engine.search(scope) -> rank_articles -> snippets -> confidence -> Answer
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
 from indexer.articles import Article
-from indexer.embedding import Embedder, embed_queries, load_embedder
+from indexer.embedding import Embedder, Vectors, embed_queries, load_embedder
 from indexer.engine import Evidence, Query, RetrievalEngine
 from indexer.errors import NotFound
 from indexer.publishing import check_embedder
@@ -140,6 +140,10 @@ class Assistant:
             return "", NOTHING
         return live.engine.snapshot.store.cards[ranked[0].row].path, live.decision.read(ranked, evidence)
 
+    def vectors(self, questions: Sequence[Question], scope: Scope) -> Vectors:
+        """Unit vectors of `questions`, as `answer` has them: shape (questions, dimensions). To compare tickets by."""
+        return self._embed(self._live, [read_question(question) for question in questions], scope)
+
     def article(self, name: str, scope: Scope) -> Article:
         """The article with this path or id. Raises NotFound if there is none inside the scope."""
         live = self._live
@@ -167,12 +171,15 @@ class Assistant:
         views = read_question(question)
         declared = live.engine.declared_errors(views.full, scope)
         views = replace(views, signatures=views.signatures | declared)
-        vector = embed_queries(self._embedder, [views.full])[0]
+        vector = self._embed(live, [views], scope)[0]
         query = Query(vector, views.words, views.signatures, scope, excluded=excluded, as_of=as_of)
         evidence = live.engine.search(query)
         # Whether a question to the asker would help is told from the first few, however few are wanted.
         limit = max(question.limit, MOST_OPTIONS)
         return views, evidence, rank_articles(evidence, live.weights, limit)
+
+    def _embed(self, live: _Live, views: Sequence[QueryViews], scope: Scope) -> Vectors:
+        return embed_queries(self._embedder, [live.engine.put_right(seen.full, scope) for seen in views])
 
 
 def _suggest(live: _Live, item: Ranked, evidence: Evidence) -> Suggestion:

@@ -16,6 +16,7 @@ from indexer.history import Belief, ResolvedTickets
 from indexer.publishing import Learned, publish_learned, try_history
 from indexer.snapshot import Snapshot
 from indexer.store import ArticleCard
+from indexer.words import WordIndex
 from service.answers import Question
 from service.believing import measure_belief
 from service.json_lines import Record, read_records
@@ -108,10 +109,10 @@ def learn(
     live = Snapshot.open(index_dir)
     cards = {card.path: card for card in live.store.cards}
     _require_known(kept, cards)
-    views = [_read(ticket) for ticket in kept]
+    views = [_read(ticket, live.words) for ticket in kept]
     vectors = _embed(views, embedder, progress)
     if barred and kept:
-        near = (vectors @ _embed(list(map(_read, barred)), embedder).T).max(axis=1)
+        near = (vectors @ _embed([_read(ticket, live.words) for ticket in barred], embedder).T).max(axis=1)
         fresh = near < _SAME_TEXT_COSINE
         vectors = vectors[fresh]
         kept = [ticket for ticket, is_fresh in zip(kept, fresh, strict=True) if is_fresh]
@@ -152,8 +153,10 @@ def _meant(path: str, known: Collection[str], by_id: Mapping[str, str]) -> str |
     return by_id.get(path) or next((tail for tail in tails if tail in known), None)
 
 
-def _read(ticket: PastTicket) -> QueryViews:
-    return read_question(Question(ticket.text[:15_000], ticket.title[:1_000]))
+def _read(ticket: PastTicket, words: WordIndex) -> QueryViews:
+    """The ticket as a question is read, misspelt words put right in what is embedded."""
+    views = read_question(Question(ticket.text[:15_000], ticket.title[:1_000]))
+    return replace(views, full=words.spelling.put_right(views.full))
 
 
 def _embed(

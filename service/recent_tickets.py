@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from indexer.errors import DatasetError
+from indexer.scope import INTERNAL
 from service.answers import MAX_QUERY_CHARS, Question
 from service.json_lines import Record, read_records
 from service.queries import read_question
@@ -27,15 +28,13 @@ def read_recent(file: Path, assistant: Assistant) -> list[RecentTicket]:
     Raises:
         DatasetError: naming file and line.
     """
-    from service.triage import question_vectors
-
     records = list(read_records(file))
     if not records:
         raise DatasetError(f"{file} holds no ticket; write one JSON object a line with `_id`, `text` and `created`")
     ids = [record.name("_id") for record in records]
     questions = [_question(record) for record in records]
     times = [_created_s(record) for record in records]
-    vectors = question_vectors(assistant, questions)
+    vectors = assistant.vectors(questions, INTERNAL)
     return [
         RecentTicket(
             ticket_id=ticket_id,

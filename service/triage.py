@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from indexer.articles import Article
 from indexer.declared import DeclaredErrors, declared_signatures
-from indexer.embedding import Vectors, embed_queries
+from indexer.embedding import Vectors
 from indexer.errors import NotFound
 from indexer.history import ResolvedTickets, read_tickets
 from indexer.metadata import Audience
@@ -199,7 +199,7 @@ def triage(
     Args:
         scope: the caller's; must open internal articles.
         answer: the assistant's answer in this scope, where the caller has it already.
-        vector: as `question_vectors` gives it, where the caller has it already.
+        vector: as `Assistant.vectors` gives it, where the caller has it already.
         window: recent tickets; without `now_s` the time is now.
 
     Raises:
@@ -213,7 +213,7 @@ def triage(
     snapshot = assistant.snapshot
     history = _history(snapshot)
     if vector is None and (history is not None or window is not None):
-        vector = question_vectors(assistant, [question])[0]
+        vector = assistant.vectors([question], scope)[0]
     if window is not None and not window.now_s:
         window = replace(window, now_s=time.time())
     return triage_ticket(
@@ -225,11 +225,6 @@ def triage(
         vector=vector,
         window=window,
     )
-
-
-def question_vectors(assistant: Assistant, questions: Sequence[Question]) -> Vectors:
-    """Unit vectors of `questions` by the index' embedder, shape (questions, dimensions), to compare tickets by."""
-    return embed_queries(assistant.embedder, [read_question(question).full for question in questions])
 
 
 def article_reader(assistant: Assistant, scope: Scope) -> ArticleOf:

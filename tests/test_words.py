@@ -73,8 +73,8 @@ def test_a_part_knows_nothing_of_the_rest(words: WordIndex, tmp_path: Path) -> N
     for text in ("token token gateway listener mail bounces", "listner ORA-12154 gatway tokens", "databases unheard"):
         assert part.query_weights(text) == alone.query_weights(text), text
     for word in ("listner", "gatway", "bounses", "databese"):
-        assert part.corrected(word) == alone.corrected(word), word
-    assert words.corrected("listner") is not None
+        assert part.spelling.correction(word) == alone.spelling.correction(word), word
+    assert words.spelling.correction("listner") == "listener"
     (token,), (listener,) = analyze("token"), analyze("listener")
     assert part.idf(token) == alone.idf(token) != words.idf(token)
     assert (part.knows(token), part.knows(listener), words.knows(listener)) == (True, False, True)
@@ -87,8 +87,6 @@ def test_misspelt_words_are_put_right_and_digits_never(words: WordIndex) -> None
     assert _ranked(words, "listner")[0] == 1
     assert _ranked(words, "gatway")[0] == 0
     assert _ranked(words, "ORA-12155") == [1]
-    assert words.corrected("12155") is None
-    assert words.corrected("tok") is None
 
 
 def test_no_words_at_all(tmp_path: Path) -> None:

@@ -92,10 +92,10 @@ class AssistantComposer:
         return self._for_team(assistant, event, question, connector)
 
     def _for_team(self, assistant: Assistant, event: Event, question: Question, connector: str) -> Composed:
-        from service.triage import TicketWindow, question_vectors, triage
+        from service.triage import TicketWindow, triage
 
         window = None
-        vector = question_vectors(assistant, [question])[0]
+        vector = assistant.vectors([question], INTERNAL)[0]
         if self._recent.keep_s > 0:
             now_s = self._clock()
             signatures = read_question(question).signatures
