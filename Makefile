@@ -9,6 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INDEX ?= var/index
 PORT ?= 8000
+JOBS ?= 2
 PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
 
 .PHONY: help install run test lint format docs eval bench lock clean
@@ -38,8 +39,8 @@ run: install ## Index kb_articles/, serve console and demo help centre on this m
 	@echo "serving; Ctrl-C ends"
 	@exec $(BIN)/kb serve --index $(INDEX) --port $(PORT) --demo
 
-test: install ## Run every test
-	$(BIN)/pytest
+test: install ## Run every test, JOBS files at a time
+	$(BIN)/pytest --numprocesses $(JOBS) --dist loadfile
 
 lint: install ## Check style, types and the articles
 	$(BIN)/ruff check .

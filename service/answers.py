@@ -141,6 +141,11 @@ class Answer:
     index_version: str
     took_ms: float
 
+    @property
+    def sure_percent(self) -> int:
+        """The confidence as people are told it, 0 to 99: no answer is certain."""
+        return min(99, round(100 * self.confidence))
+
     def as_dict(self) -> dict[str, Any]:
         """JSON-ready values; field names are the contract of `--json` and of `/v1`."""
         return asdict(self)

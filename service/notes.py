@@ -14,7 +14,7 @@ LinkTo = Callable[[Citation], str]
 
 def write_note(answer: Answer, link_to: LinkTo) -> str:
     """The internal note for a ticket: what was found, how sure that is, and where it stands."""
-    sure = f"{answer.confidence:.0%} sure"
+    sure = f"{answer.sure_percent}% sure"
     if answer.answered:
         lines = [f"**Suggested articles** ({sure})"]
     elif answer.suggestions:

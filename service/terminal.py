@@ -79,7 +79,7 @@ def print_table(console: Console, table: Table) -> None:
 def _verdict(answer: Answer) -> Text:
     filled = round(answer.confidence * _CONFIDENCE_CELLS)
     bar = "█" * filled + "░" * (_CONFIDENCE_CELLS - filled)
-    sure = f" {answer.confidence:.0%} sure, {answer.threshold:.0%} needed"
+    sure = f" {answer.sure_percent}% sure, {answer.threshold:.0%} needed"
     if answer.answered:
         return Text.assemble(("Answered  ", "bold green"), (bar, "green"), (sure, "bright_black"))
     line = Text.assemble(("No article covers this  ", "bold yellow"), (bar, "yellow"), (sure, "bright_black"))

@@ -125,7 +125,7 @@ def _suggest(
 def _reason(by_article: bool, answer: Answer, tickets: int, voters: int) -> str:
     parts = []
     if by_article:
-        parts.append(f"the first article is about it ({answer.confidence:.0%} sure)")
+        parts.append(f"the first article is about it ({answer.sure_percent}% sure)")
     if tickets:
         verb = "was" if tickets == 1 else "were"
         parts.append(f"{tickets} of the {voters} nearest resolved tickets {verb} solved by an article about it")

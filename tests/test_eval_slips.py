@@ -39,7 +39,8 @@ def test_subjects_alone_are_asked_with_and_without(small_world: Path, index_dir:
     assistant = Assistant(index_dir, FakeEmbedder())
     setup = Setup(tmp_path / "cache")
     data = load_dataset(write_dataset(small_world.parent), tmp_path / "cache")
-    named = Ticket("s1", "import fails, log says ORA-12154: TNS:could not resolve", "never read: bounced mail", labels={"db/listener.md": 1})
+    title = "import fails, log says ORA-12154: TNS:could not resolve"
+    named = Ticket("s1", title, "never read: bounced mail", labels={"db/listener.md": 1})
     silent = Ticket("s2", "", "the listener", labels={"db/listener.md": 1})
     data = replace(data, tickets=(named, silent, Ticket("n", "lunch", "?", kind="off_topic")))
     rows = ask_with_slips(assistant, data, setup, _quiet)

@@ -26,6 +26,14 @@ def links_of(markdown: str) -> list[str]:
     return [str(child.attrs["href"]) for child in children if child.type == "link_open"]
 
 
+def test_nobody_is_told_that_an_answer_is_certain() -> None:
+    told = {
+        confidence: Answer(True, confidence, 0.5, (), (), None, "v1", 1.0).sure_percent
+        for confidence in (0.0, 0.29, 0.994, 0.9999, 1.0)
+    }
+    assert told == {0.0: 0, 0.29: 29, 0.994: 99, 0.9999: 99, 1.0: 99}
+
+
 def test_a_snippet_cut_within_code_leaves_its_source_a_link() -> None:
     answer = Answer(True, 0.9, 0.5, (suggestion(CUT), suggestion("Wait.")), (), "Which region?", "v1", 1.0)
     note = write_note(answer, lambda citation: "https://kb.example/a")

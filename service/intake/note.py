@@ -146,7 +146,7 @@ def _claims(findings: Findings) -> tuple[str, ...]:
 def _summary(answer: Answer) -> str:
     if not answer.answered:
         return "No article covers this"
-    return f"{answer.suggestions[0].title} ({answer.confidence:.0%} sure)"
+    return f"{answer.suggestions[0].title} ({answer.sure_percent}% sure)"
 
 
 def _first_article(findings: Findings, link_to: LinkTo, text_of: TextOf) -> str:
@@ -155,7 +155,7 @@ def _first_article(findings: Findings, link_to: LinkTo, text_of: TextOf) -> str:
     index = f"index {answer.index_version}"
     if not answer.suggestions:
         return f"**No article covers this** ({index})."
-    sure = f"{answer.confidence:.0%} sure"
+    sure = f"{answer.sure_percent}% sure"
     if not answer.answered:
         return f"**No article covers this** (the nearest is {sure}, {answer.threshold:.0%} needed; {index})."
     sure = f"{sure}, {index}"
