@@ -24,7 +24,7 @@ def suggestion(score: float, *reasons: Reason, snippets: tuple[Snippet, ...] = (
 def parts(text: str, *highlights: tuple[int, int], code: tuple[int, ...] = ()) -> list[tuple[str, bool]]:
     """The parts of a snippet from line 3 on; `code` are the lines in code blocks."""
     found = suggestion(1.0, snippets=(snippet(text, *highlights),))
-    (view,) = result_views([(1, found)], 1.0, "http://kb", lambda _: frozenset(code), {})
+    (view,) = result_views([(1, found)], 1.0, "http://kb", lambda _: frozenset(code), {}, lambda path: None)
     return [
         ("".join(f"[{piece}]" if marked else piece for piece, marked in part.pieces), part.is_code)
         for part in view.snippets[0].parts
@@ -89,7 +89,12 @@ def test_bars_share_out_the_score_by_kind_of_reason() -> None:
         Reason("words", -1.0, ""),
     )
     (view,) = result_views(
-        [(2, suggestion(5.0, *reasons))], 10.0, "", lambda _: frozenset(), {2: RepeatView(1, "O", 90)}
+        [(2, suggestion(5.0, *reasons))],
+        10.0,
+        "",
+        lambda _: frozenset(),
+        {2: RepeatView(1, "O", 90)},
+        lambda path: None,
     )
     assert view.percent == 50
     assert [(bar.tone, bar.start, bar.width) for bar in view.bars] == [("a", 0.0, 25.0), ("c", 25.0, 25.0)]

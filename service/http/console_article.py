@@ -19,8 +19,10 @@ from service.notes import quote_article
 from service.rendering import (
     FIRST_STEPS_HEADING,
     LineRange,
+    LinkFor,
     close_links,
     first_steps,
+    lead_links_out,
     parse_lines,
     render_article,
     render_fragment,
@@ -104,7 +106,7 @@ def article_view(
             (other, article_url(other.path)) for other in neighbours if not other.shared and other.path not in named
         ),
         source_url=f"/v1{article_url(article.path)}?format=markdown",
-        reply=_reply(article, markdown_for(article, assistant, caller), cited, base_url),
+        reply=_reply(article, markdown_for(article, assistant, caller), cited, base_url, assistant, scope),
     )
 
 
@@ -115,7 +117,7 @@ def checklist_view(article: Article, assistant: Assistant, scope: Scope, base_ur
         return None
     anchor = next(s.anchor for s in article.sections if s.heading_path[-1].strip().lower() == FIRST_STEPS_HEADING)
     url = f"{article_url(article.path)}#{anchor}"
-    link_for = links_within(assistant, scope)
+    link_for, whole_link_for = links_within(assistant, scope), _whole_links(assistant, scope, base_url)
     return ChecklistView(
         title=article.title,
         url=url,
@@ -124,21 +126,29 @@ def checklist_view(article: Article, assistant: Assistant, scope: Scope, base_ur
         steps=tuple(
             StepView(
                 Markup(render_fragment(step.markdown, article.path, link_for)),  # noqa: S704 -- nh3 cleaned it
-                close_links(step.markdown, article.path, link_for),
+                lead_links_out(close_links(step.markdown, article.path, link_for), article.path, whole_link_for),
             )
             for step in steps
         ),
     )
 
 
-def _reply(article: Article, markdown: str, cited: LineRange | None, base_url: str) -> str:
+def _whole_links(assistant: Assistant, scope: Scope, base_url: str) -> LinkFor:
+    """Addresses for what is pasted elsewhere."""
+    return links_within(assistant, scope, lambda path: base_url + article_url(path))
+
+
+def _reply(
+    article: Article, markdown: str, cited: LineRange | None, base_url: str, assistant: Assistant, scope: Scope
+) -> str:
     """Quotes from `markdown`, the source as the reader may have it: line for line the article's."""
     address = base_url + article_url(article.path)
     source = SourceText(markdown.encode())
     if cited is None or cited.first > source.line_count:
         return quote_article(article.title, article.summary, address)
     last = min(cited.last, source.line_count)
-    quoted = source.slice(source.line_span(cited.first, last))
+    link_for = _whole_links(assistant, scope, base_url)
+    quoted = lead_links_out(source.slice(source.line_span(cited.first, last)), article.path, link_for)
     span = _name_lines(LineRange(cited.first, last), "-")
     return quote_article(article.title, article.summary, f"{address}?lines={span}", quoted, f"{article.path}:{span}")
 

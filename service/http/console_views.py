@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 from indexer.errors import NotFound
 from indexer.scope import Scope
 from service.answers import Citation, Reason, Snippet, Suggestion
-from service.http.links import article_url, citation_url
+from service.http.links import article_url, citation_url, lead_out
 from service.notes import quote_lines, write_reply
+from service.rendering import LinkFor
 
 if TYPE_CHECKING:
     from service.assistant import Assistant
@@ -125,14 +126,20 @@ def result_views(
     base_url: str,
     code_lines: CodeLines,
     repeats: dict[int, RepeatView],
+    link_for: LinkFor,
 ) -> list[ResultView]:
     """Suggestions with their ranks, as they are shown.
 
     Args:
         best: the highest score of the answer, against which bars are measured.
         repeats: by rank.
+        link_for: whole addresses of articles, for what is copied.
     """
-    return [_result(rank, item, best or 1.0, base_url, code_lines, repeats.get(rank)) for rank, item in suggestions]
+
+    def write(suggestion: Suggestion) -> str:
+        return write_reply(lead_out(suggestion, link_for), lambda citation: base_url + citation_url(citation))
+
+    return [_result(rank, item, best or 1.0, write(item), code_lines, repeats.get(rank)) for rank, item in suggestions]
 
 
 def code_finder(assistant: Assistant, scope: Scope) -> CodeLines:
@@ -198,7 +205,7 @@ def _code_chips(detail: str) -> list[ChipView]:
 
 
 def _result(
-    rank: int, suggestion: Suggestion, best: float, base_url: str, code_lines: CodeLines, repeat: RepeatView | None
+    rank: int, suggestion: Suggestion, best: float, reply: str, code_lines: CodeLines, repeat: RepeatView | None
 ) -> ResultView:
     share = max(0.0, min(1.0, suggestion.score / best))
     first = suggestion.snippets[0].citation if suggestion.snippets else None
@@ -210,7 +217,7 @@ def _result(
         bars=_bars(suggestion.reasons, share),
         chips=chip_views(suggestion.reasons),
         snippets=tuple(_snippet(snippet, code_lines(snippet.citation)) for snippet in suggestion.snippets),
-        reply=write_reply(suggestion, lambda citation: base_url + citation_url(citation)),
+        reply=reply,
         repeat=repeat,
     )
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from indexer.errors import NotFound
 from indexer.scope import Scope
-from service.answers import Citation
+from service.answers import Citation, Suggestion
+from service.rendering import LinkFor, lead_links_out
 
 if TYPE_CHECKING:
     from starlette.requests import HTTPConnection
@@ -45,3 +47,9 @@ def links_within(
             return None
 
     return link_for
+
+
+def lead_out(suggestion: Suggestion, link_for: LinkFor) -> Suggestion:
+    """The suggestion as it is pasted elsewhere: links to articles in its snippets by the addresses of `link_for`."""
+    snippets = (replace(one, text=lead_links_out(one.text, one.citation.path, link_for)) for one in suggestion.snippets)
+    return replace(suggestion, snippets=tuple(snippets))
