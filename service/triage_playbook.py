@@ -10,6 +10,9 @@ from service.triage_labels import ArticleOf
 
 PLAYBOOK_TYPES = frozenset({"runbook", "triage", "incident"})
 _NO_FAILURE = frozenset({"how-to", "faq", "communication"})
+_LOOKED_AT = 3
+_NEAR = 0.4
+"""Share of the first suggestion's score from which on a further one may say what to do first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,18 +27,26 @@ class Playbook:
 
 
 def find_playbook(answer: Answer, article_of: ArticleOf) -> Playbook | None:
-    """The best runbook among trusted suggestions, or the one that the first article names as related."""
-    if not answer.answered:
-        return None
-    for place, suggestion in enumerate(answer.suggestions[:3]):
-        if suggestion.type in PLAYBOOK_TYPES and (article := article_of(suggestion.path)) is not None:
-            where = "it is the first suggestion" if place == 0 else f"it is suggestion {place + 1}"
-            return _playbook(article, where)
+    """The first suggestion if it is one, or else the one that the first article names as related, or else a suggestion
+    near the first one about the same component. A runbook for something else is worse than none, and so is any where
+    there is no failure.
+    """
     top = _find_top(answer, article_of)
-    for name in top.meta.related if top else ():
+    if top is None:
+        return None
+    if top.meta.type in PLAYBOOK_TYPES:
+        return _playbook(top, "it is the first suggestion")
+    if top.meta.type in _NO_FAILURE:
+        return None
+    for name in top.meta.related:
         article = article_of(name)
         if article is not None and article.meta.type in PLAYBOOK_TYPES:
             return _playbook(article, f"{answer.suggestions[0].article_id} names it as related")
+    for place, suggestion in enumerate(answer.suggestions[1:_LOOKED_AT], start=2):
+        if suggestion.type in PLAYBOOK_TYPES and suggestion.score >= _NEAR * answer.suggestions[0].score:
+            article = article_of(suggestion.path)
+            if article is not None and _is_about_the_same(article, top):
+                return _playbook(article, f"it is suggestion {place}")
     return None
 
 

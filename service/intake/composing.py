@@ -111,7 +111,7 @@ class AssistantComposer:
             answer=answer,
             triage=found,
             draft="" if is_alert else self._draft(assistant, question, answer, found),
-            checklist=self._checklist(assistant, event, answer, found) if is_alert else None,
+            checklist=self._checklist(assistant, event, found) if is_alert else None,
         )
         note = write_team_note(event, findings, self._link, self._text_of(assistant, INTERNAL))
         return Composed(note, answer.index_version)
@@ -127,19 +127,14 @@ class AssistantComposer:
             return reply.markdown
         return (found.diagnostics if answer.answered else compare_basics(question)).message
 
-    def _checklist(self, assistant: Assistant, event: Event, answer: Answer, found: Triage) -> Checklist | None:
+    def _checklist(self, assistant: Assistant, event: Event, found: Triage) -> Checklist | None:
         """The runbook that the alert names, or else the one that fits."""
         named = self._named_runbook(assistant, str(event.fields.get("runbook_url", "")))
         if named is not None and (steps := first_steps(named)):
             return self._as_checklist(assistant, named, steps, "the alert names it")
-        if not answer.answered:
-            return None
-        candidates = [(found.playbook.path, found.playbook.reason)] if found.playbook else []
-        candidates += [(s.path, "it is suggested") for s in answer.suggestions[:3] if s.type == "runbook"]
-        for path, reason in candidates:
-            article = _find(assistant, path, INTERNAL)
-            if article is not None and (steps := first_steps(article)):
-                return self._as_checklist(assistant, article, steps, reason)
+        fitting = found.playbook and _find(assistant, found.playbook.path, INTERNAL)
+        if found.playbook and fitting and (steps := first_steps(fitting)):
+            return self._as_checklist(assistant, fitting, steps, found.playbook.reason)
         return None
 
     def _named_runbook(self, assistant: Assistant, url: str) -> Article | None:
