@@ -9,6 +9,7 @@ from urllib.parse import quote
 import pytest
 
 from service.http.security import Sessions
+from tests.bursts import type_in_a_burst
 from tests.console.world import SYMPTOM, clipboard, titles, type_symptom
 from tests.http_world import SECRETS, UNCOVERED
 
@@ -27,7 +28,7 @@ def test_typing_asks_once_and_an_overtaken_answer_is_not_shown(public: Any) -> N
     asked: list[str] = []
     public.goto("/")
     public.on("request", lambda request: asked.append(request.post_data) if request.url.endswith("/results") else None)
-    public.type("#kb-q", "401 invalid_token", delay=10)
+    type_in_a_burst(public, "#kb-q", "401 invalid_token")
     public.wait_for_selector("#kb-results .answer")
     assert asked == ["401 invalid_token"]
     public.evaluate(

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.bursts import type_in_a_burst
 from tests.http_world import UNCOVERED
 from tests.widget.looking import CARD, OPTION, READER, SETTLED_MS, active, told
 from tests.widget_world import SYMPTOM, TITLE, Site, hold, type_in_form, type_in_search
@@ -16,10 +17,10 @@ pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")
 
 
 def test_beside_a_form_it_suggests_once_the_text_says_enough(page: Any) -> None:
-    page.type("#body", "It does not", delay=10)
+    type_in_a_burst(page, "#body", "It does not")
     page.wait_for_timeout(SETTLED_MS)
     assert page.asked == []
-    page.type("#body", f" work: {SYMPTOM}", delay=10)
+    type_in_a_burst(page, "#body", f" work: {SYMPTOM}")
     page.wait_for_selector(CARD)
     assert len(page.asked) == 1
     assert page.locator(f"{CARD} .title").first.inner_text() == TITLE

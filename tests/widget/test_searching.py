@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.bursts import type_in_a_burst
 from tests.http_world import SECRETS, UNCOVERED
 from tests.widget.looking import INPUT, OPTION, SETTLED_MS, STATUS, active, descendant, told
 from tests.widget_world import EXPORT, SYMPTOM, TITLE, Opener, Site, hold, type_in_form, type_in_search
@@ -113,7 +114,7 @@ def test_blocks_of_code_are_left_out_of_what_an_option_shows(page: Any, text: st
 
 
 def test_a_burst_of_typing_asks_once_and_is_not_repeated(page: Any) -> None:
-    page.type(INPUT, SYMPTOM, delay=20)
+    type_in_a_burst(page, INPUT, SYMPTOM)
     page.wait_for_selector(OPTION)
     assert [json.loads(request.post_data)["text"] for request in page.asked] == [SYMPTOM]
     page.type(INPUT, "s")
