@@ -2,7 +2,7 @@
 
 A word is taken for misspelt if neither the articles nor English know it, inflected or not, and it is no two words
 written as one. It is put right to the word of the articles that it is a slip of the finger away from, and if there is
-none it stays. Names, abbreviations, commands and whatever has a digit are never touched.
+none it stays. Words in capitals, identifiers, addresses and whatever has a digit are never touched.
 """
 
 from __future__ import annotations
