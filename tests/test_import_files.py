@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path, PurePosixPath
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from indexer.errors import SourceError
@@ -36,6 +36,7 @@ NASTY = st.one_of(
 
 
 @given(NASTY)
+@example("0\xa00")
 def test_a_path_from_a_source_stays_inside_visible_and_short(path: str) -> None:
     safe = PurePosixPath(safe_path(path))
     assert not safe.is_absolute()

@@ -41,7 +41,7 @@ def safe_path(path: str) -> str:
     """A relative POSIX path for `path` that stays below any folder, is not hidden and exists on every file system."""
     parts = []
     for part in PurePosixPath(path.replace("\\", "/")).parts:
-        name = "".join(c for c in unicodedata.normalize("NFC", part) if unicodedata.category(c)[0] != "C")
+        name = "".join(_shown(character) for character in unicodedata.normalize("NFC", part))
         name = _EDGES.sub("", re.sub(r'[<>:"|?*/]', "-", name))
         while len(name.encode()) > MAX_NAME_BYTES:
             stem, dot, suffix = name.rpartition(".")
@@ -51,6 +51,12 @@ def safe_path(path: str) -> str:
         if name:
             parts.append(name)
     return "/".join(parts) or "page"
+
+
+def _shown(character: str) -> str:
+    """The character in a name: every kind of space as a plain one, and none that cannot be seen."""
+    kind = unicodedata.category(character)[0]
+    return " " if kind == "Z" else "" if kind == "C" else character
 
 
 def article_path(path: str) -> str:
