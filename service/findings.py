@@ -145,8 +145,11 @@ _PLAIN: tuple[tuple[Detail, re.Pattern[str]], ...] = (
 def find_details(text: str) -> tuple[Finding, ...]:
     """Up to three findings of each kind of detail in `text`, in the order of `Detail`."""
     found = [*_error_texts(text), *_times(text), *_logs(text), *_numbered_steps(text)]
+    # "Too many clients already" is a program's word for itself.
+    told = "\n".join(line for line in text.splitlines() if not _is_copied(line))
     for detail, pattern in _PLAIN:
-        found.extend(Finding(detail, clip(match.group())) for match in pattern.finditer(text))
+        source = told if detail is Detail.EXTENT else text
+        found.extend(Finding(detail, clip(match.group())) for match in pattern.finditer(source))
     order = list(Detail)
     kept: list[Finding] = []
     for detail in order:
@@ -171,13 +174,17 @@ def _error_texts(text: str) -> Iterator[Finding]:
     for line in text.splitlines():
         kinds = {signature.kind for signature in extract_signatures(line)}
         named = bool(kinds & {SignatureKind.EXCEPTION, SignatureKind.STATUS}) or _has_code(line)
-        copied = bool(_VERBATIM.match(line)) and bool(_FAILURE.search(line))
-        if named or copied:
+        if named or _is_copied(line):
             yield Finding(Detail.ERROR_TEXT, clip(line))
         else:
             for match in _QUOTED.finditer(line):
                 if _FAILURE.search(match.group(1)):
                     yield Finding(Detail.ERROR_TEXT, clip(match.group(1)))
+
+
+def _is_copied(line: str) -> bool:
+    """Whether the line is a program's message of a failure."""
+    return bool(_VERBATIM.match(line)) and bool(_FAILURE.search(line))
 
 
 def _has_code(line: str) -> bool:

@@ -63,6 +63,11 @@ def test_what_only_looks_like_a_detail_is_not_taken_for_one(text: str, detail: D
     assert quotes(text, detail) == []
 
 
+def test_a_programs_message_tells_nobody_who_is_affected() -> None:
+    assert quotes("FATAL: sorry, too many clients already", Detail.EXTENT) == []
+    assert quotes("FATAL: sorry, too many clients already\nfor all users since noon", Detail.EXTENT) == ["all users"]
+
+
 def test_a_time_without_a_zone_is_incomplete() -> None:
     found = find_details("first at 09:10, again at 09:20 UTC")
     assert [(finding.quote, finding.is_complete) for finding in found] == [("09:20 UTC", True), ("09:10", False)]
