@@ -24,7 +24,7 @@ from eval.bench.scale import (
     measure_postings,
     search_step,
 )
-from eval.bench.systems import Figures, Overload
+from eval.bench.systems import Figures, Overload, alternating
 from eval.cli import app
 from eval.peers import run_faiss, run_ours
 from eval.peers.environments import PeerError
@@ -82,6 +82,11 @@ def test_questions_short_and_long(small_world: Path) -> None:
     assert short == ["401 from the API", "Mail bounces"]
     assert long[1] == "ORA-12154 TNS could not resolve the connect identifier"
     assert len(long) == 3
+
+
+def test_short_and_long_questions_take_turns_and_none_is_left_out() -> None:
+    assert alternating(["a", "b", "c"], ["A"]) == ["a", "A", "b", "c"]
+    assert alternating([], ["A", "B"]) == ["A", "B"]
 
 
 def test_an_edit_is_really_indexed(articles: Path, tmp_path: Path) -> None:

@@ -87,6 +87,8 @@ def test_misspelt_words_are_put_right_and_digits_never(words: WordIndex) -> None
     assert _ranked(words, "listner")[0] == 1
     assert _ranked(words, "gatway")[0] == 0
     assert _ranked(words, "ORA-12155") == [1]
+    assert words.spelling.correction("12155") is None
+    assert words.spelling.correction("tok") is None
 
 
 def test_no_words_at_all(tmp_path: Path) -> None:

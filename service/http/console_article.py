@@ -11,7 +11,7 @@ from indexer.articles import Article
 from indexer.scope import Scope
 from indexer.source import SourceText
 from indexer.store import ArticleCard
-from service.http.links import article_url, links_within
+from service.http.links import article_url, links_within, whole_links_within
 from service.http.routes_articles import markdown_for, related_cards
 from service.http.security import Caller
 from service.neighbours import Neighbour
@@ -19,7 +19,6 @@ from service.notes import quote_article
 from service.rendering import (
     FIRST_STEPS_HEADING,
     LineRange,
-    LinkFor,
     close_links,
     first_steps,
     lead_links_out,
@@ -117,7 +116,7 @@ def checklist_view(article: Article, assistant: Assistant, scope: Scope, base_ur
         return None
     anchor = next(s.anchor for s in article.sections if s.heading_path[-1].strip().lower() == FIRST_STEPS_HEADING)
     url = f"{article_url(article.path)}#{anchor}"
-    link_for, whole_link_for = links_within(assistant, scope), _whole_links(assistant, scope, base_url)
+    link_for, whole_link_for = links_within(assistant, scope), whole_links_within(assistant, scope, base_url)
     return ChecklistView(
         title=article.title,
         url=url,
@@ -133,11 +132,6 @@ def checklist_view(article: Article, assistant: Assistant, scope: Scope, base_ur
     )
 
 
-def _whole_links(assistant: Assistant, scope: Scope, base_url: str) -> LinkFor:
-    """Addresses for what is pasted elsewhere."""
-    return links_within(assistant, scope, lambda path: base_url + article_url(path))
-
-
 def _reply(
     article: Article, markdown: str, cited: LineRange | None, base_url: str, assistant: Assistant, scope: Scope
 ) -> str:
@@ -147,7 +141,7 @@ def _reply(
     if cited is None or cited.first > source.line_count:
         return quote_article(article.title, article.summary, address)
     last = min(cited.last, source.line_count)
-    link_for = _whole_links(assistant, scope, base_url)
+    link_for = whole_links_within(assistant, scope, base_url)
     quoted = lead_links_out(source.slice(source.line_span(cited.first, last)), article.path, link_for)
     span = _name_lines(LineRange(cited.first, last), "-")
     return quote_article(article.title, article.summary, f"{address}?lines={span}", quoted, f"{article.path}:{span}")

@@ -15,7 +15,7 @@ from service.facets import FACETS, FacetCount, Filters, count_facet
 from service.findings import Finding, find_details
 from service.http.console_article import ChecklistView, checklist_view
 from service.http.console_views import RepeatView, ResultView, code_finder, code_label, result_views, split_codes
-from service.http.links import article_url, citation_url, lead_out, links_within
+from service.http.links import article_url, citation_url, lead_out, whole_links_within
 from service.http.models import AnswerBody
 from service.http.routes_articles import related_cards
 from service.http.routes_search import ask
@@ -151,7 +151,7 @@ def _view(
         for place, repeat in find_repeats(articles[:SHOWN]).items()
     }
     best = max((suggestion.score for suggestion in answer.suggestions), default=0.0)
-    link_for = links_within(assistant, scope, lambda path: base_url + article_url(path))
+    link_for = whole_links_within(assistant, scope, base_url)
     codes = code_finder(assistant, scope)
     views = result_views(list(enumerate(kept, start=1)), best, base_url, codes, repeats, link_for)
     whole = max(_SHOWN_ANYWAY, sum(view.percent >= _WORTH_SHOWING for view in views[:SHOWN]))

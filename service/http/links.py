@@ -49,6 +49,11 @@ def links_within(
     return link_for
 
 
+def whole_links_within(assistant: Assistant, scope: Scope, base_url: str) -> LinkFor:
+    """The same for what is read elsewhere: whole addresses, below `base_url` without a slash at its end."""
+    return links_within(assistant, scope, lambda path: base_url + article_url(path))
+
+
 def lead_out(suggestion: Suggestion, link_for: LinkFor) -> Suggestion:
     """The suggestion as it is pasted elsewhere: links to articles in its snippets by the addresses of `link_for`."""
     snippets = (replace(one, text=lead_links_out(one.text, one.citation.path, link_for)) for one in suggestion.snippets)

@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query, Request, Response
 
 from service.answers import MAX_RESULTS, Answer, Question, Snippet
 from service.http.caching import answer_tag, is_current
-from service.http.links import article_url, citation_url, lead_out, links_within, own_address
+from service.http.links import citation_url, lead_out, links_within, own_address, whole_links_within
 from service.http.models import (
     ANSWER_EXAMPLE,
     AnswerBody,
@@ -123,7 +123,7 @@ async def suggest_for_ticket(
     question = body.question()
     answer = await ask(services, caller, question, body.products)
     base = own_address(services.settings, request)
-    link_for = links_within(services.library.assistant, caller.scope(), lambda path: base + article_url(path))
+    link_for = whole_links_within(services.library.assistant, caller.scope(), base)
     noted = replace(answer, suggestions=tuple(lead_out(one, link_for) for one in answer.suggestions))
     note = write_note(noted, lambda citation: base + citation_url(citation))
     return TicketAnswerBody.with_note(answer, note, await triage_for(services, caller, question, body.products, answer))

@@ -19,7 +19,7 @@ from indexer.scope import INTERNAL, PUBLIC, Scope
 from service.answers import Answer, Citation, Question, Snippet
 from service.connectors.contract import ConnectorConfig, Event, EventKind, Note
 from service.diagnostics import compare_basics
-from service.http.links import article_url, citation_url, links_within
+from service.http.links import article_url, citation_url, whole_links_within
 from service.intake.note import Checklist, Findings, TextOf, write_chat_answer, write_reply, write_team_note
 from service.intake.recent import RecentTickets, account_of
 from service.intake.worker import Composed
@@ -154,7 +154,7 @@ class AssistantComposer:
         return next((article for article in found if article is not None), None)
 
     def _as_checklist(self, assistant: Assistant, article: Article, steps: Sequence[Step], reason: str) -> Checklist:
-        link_for = self._links_within(assistant, INTERNAL)
+        link_for = whole_links_within(assistant, INTERNAL, self._base_url)
         told = tuple(lead_links_out(step.markdown, article.path, link_for) for step in steps)
         url = self._base_url + article_url(article.path)
         return Checklist(article.title, article.path, url, told, reason)
@@ -162,12 +162,9 @@ class AssistantComposer:
     def _link(self, citation: Citation) -> str:
         return self._base_url + citation_url(citation)
 
-    def _links_within(self, assistant: Assistant, scope: Scope) -> Callable[[str], str | None]:
-        return links_within(assistant, scope, lambda path: self._base_url + article_url(path))
-
     def _text_of(self, assistant: Assistant, scope: Scope) -> TextOf:
         """A snippet's words; none to the public where an article that it links to is outside the scope."""
-        link_for = self._links_within(assistant, scope)
+        link_for = whole_links_within(assistant, scope, self._base_url)
 
         def text_of(snippet: Snippet) -> str:
             text, path = snippet.text, snippet.citation.path
