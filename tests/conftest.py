@@ -14,7 +14,7 @@ import pytest
 from hypothesis import settings
 
 from indexer.building import BuildOptions, BuildReport, build_index
-from indexer.chunking import heading_text, strip_markup
+from indexer.chunking import heading_text, words_of
 from indexer.embedding import Embedder, Fingerprint, Precision, Vectors, load_embedder
 from indexer.snapshot import Snapshot
 
@@ -104,7 +104,7 @@ def chunk_text(snapshot: Snapshot, chunk: int) -> str:
     record = snapshot.chunks[chunk]
     article = snapshot.article(int(record["article"]))
     heading = heading_text(article.sections[int(record["section"])].heading_path)
-    return f"{heading}\n{strip_markup(article.source.slice(snapshot.chunk_span(chunk)))}"
+    return f"{heading}\n{words_of(article)(article.source.slice(snapshot.chunk_span(chunk)))}"
 
 
 @pytest.fixture(autouse=True)

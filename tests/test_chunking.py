@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from indexer.articles import Article, parse_article
-from indexer.chunking import Chunk, ChunkLimits, chunk_article, heading_text, strip_markup
+from indexer.chunking import Chunk, ChunkLimits, chunk_article, heading_text, strip_markup, words_of
 from indexer.embedding import Embedder
 from indexer.errors import ArticleError
 from tests.conftest import FakeEmbedder
@@ -90,7 +90,7 @@ PIECES = st.lists(
     st.sampled_from(
         ["# Head\n\n", "## Teil Ü\n\n", "A sentence of words. ", "Ein Wort, 漢字漢字 und 🙂. ", "\n\n", "\r\n\r\n",
          "- item of list\n", "```text\nERROR 1 at x\nmore\n```\n\n", "x" * 90 + " ", "a.b-c_d/e=f;" * 12 + " ",
-         "> quote\n",
+         "> quote\n", "- [Other](other.md)\n", "For more information, see [the other](o.md). ",
          "| a | b |\n|---|---|\n| 1 | 2 |\n\n", "**bold** ", "[r]: /u 't'\n\n", "한국어 문장입니다, ", "\u2028"]
     ),
     min_size=1,
@@ -104,6 +104,7 @@ def _hold(text: str, limits: ChunkLimits, embedder: Embedder | FakeEmbedder) -> 
     except ArticleError:
         return
     chunks = chunk_article(article, limits, embedder.count_tokens)
+    words = words_of(article)
     assert chunks
     end = 0
     for chunk in chunks:
@@ -112,14 +113,14 @@ def _hold(text: str, limits: ChunkLimits, embedder: Embedder | FakeEmbedder) -> 
         assert chunk.span.start_byte >= end
         end = chunk.span.end_byte
         source = article.source.slice(chunk.span)
-        assert chunk.embedding_text == f"{heading_text(section.heading_path)}\n{strip_markup(source)}"
+        assert chunk.embedding_text == f"{heading_text(section.heading_path)}\n{words(source)}"
     assert max(embedder.count_tokens([chunk.embedding_text for chunk in chunks])) + 2 <= limits.max_tokens
     covered = {i for chunk in chunks for i in range(chunk.span.start_byte, chunk.span.end_byte)}
     for section in article.sections:
         for block in section.blocks:
-            for offset in range(block.start, block.end):
-                if not article.source.text[offset].isspace():
-                    assert article.source.byte_of(offset) in covered
+            places = range(block.start, block.end)
+            left = "".join(article.source.text[i] for i in places if article.source.byte_of(i) not in covered)
+            assert not words(left)  # what points elsewhere
 
 
 @given(PIECES, st.sampled_from([ChunkLimits(48, 20), ChunkLimits(64, 64), ChunkLimits(256, 120)]), st.booleans())
