@@ -35,6 +35,7 @@ from indexer.keeping import LastGood, keep_nothing
 from indexer.metadata import Audience
 from indexer.publishing import Learned, build_folder, lock_index, make_manifest, publish, read_learned
 from indexer.snapshot import Manifest, check_files, current_version
+from indexer.tokens import write_tokens
 from indexer.writing import write_texts, write_vectors
 
 
@@ -235,6 +236,7 @@ def _publish_version(
         progress("writing", 0, steps)
         write_vectors(building, chunks, openings, paths, counts, kind, learned)
         del chunks, openings
+        write_tokens(building, (signs for entry in entries for signs in embeddings.read_signs(entry.vector_keys[:-1])))
         write_texts(building, kept.read(entries), lambda done: progress("writing", done, steps))
         embeddings.keep_only(key for entry in entries for key in entry.vector_keys)
         kept.keep_only(entries)  # before it goes live: an error means that nothing was published

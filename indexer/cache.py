@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.embedding import Embedder, Fingerprint, Vectors, embed_documents
+from indexer.embedding import Embedder, Fingerprint, Signs, Vectors, encode_documents
 from indexer.errors import IndexUnwritable
 
 _BATCH = 256
@@ -93,10 +93,11 @@ class BlobTable:
 
 
 class EmbeddingCache:
-    """Vectors by SHA-256 of fingerprint and text, in a `BlobTable`."""
+    """Vectors and the signs of tokens by SHA-256 of fingerprint and text, in a `BlobTable`: the vector's bytes, then
+    the signs'."""
 
     def __init__(self, file: Path, fingerprint: Fingerprint) -> None:
-        self._salt = json.dumps(fingerprint.as_dict(), sort_keys=True).encode()
+        self._salt = json.dumps([fingerprint.as_dict(), "signs"], sort_keys=True).encode()
         self._dimensions = fingerprint.dimensions
         self._table = BlobTable(file, "vectors")
 
@@ -112,8 +113,11 @@ class EmbeddingCache:
         ordered = sorted(texts, key=len)
         for start in range(0, len(ordered), _BATCH):
             part = ordered[start : start + _BATCH]
-            vectors = embed_documents(embedder, part)
-            self._table.put((self.key(text), vector.tobytes()) for text, vector in zip(part, vectors, strict=True))
+            made = encode_documents(embedder, part)
+            values = [
+                vector.tobytes() + signs.tobytes() for vector, signs in zip(made.vectors, made.signs, strict=True)
+            ]
+            self._table.put(zip(map(self.key, part), values, strict=True))
             yield start + len(part)
 
     def read(self, keys: Sequence[bytes]) -> Vectors:
@@ -131,10 +135,16 @@ class EmbeddingCache:
         size = 4 * self._dimensions
         memory = out.reshape(-1).view(np.uint8).data
         for key, value in self._table.read(list(rows)):
-            if len(value) == size:
+            if len(value) >= size:
                 for row in rows.pop(key):
-                    memory[row * size : (row + 1) * size] = value
+                    memory[row * size : (row + 1) * size] = value[:size]
         return rows
+
+    def read_signs(self, keys: Sequence[bytes]) -> list[Signs]:
+        """The signs of the texts of `keys`, in their order. Raises KeyError if one is missing."""
+        size, width = 4 * self._dimensions, (self._dimensions + 7) // 8
+        found = {key: value[size:] for key, value in self._table.read(list(dict.fromkeys(keys)))}
+        return [np.frombuffer(found[key], np.uint8).reshape(-1, width) for key in keys]
 
     def keep_only(self, keys: Iterable[bytes]) -> None:
         """Drop every vector that is not named."""

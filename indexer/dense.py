@@ -142,3 +142,10 @@ def _faiss() -> Any:
     import faiss
 
     return faiss
+
+
+def nearest_by_bits(codes: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """In how many bits each of `codes` differs from the nearest of `others`: shape (len(codes),). None is empty."""
+    codes, others = np.ascontiguousarray(codes), np.ascontiguousarray(others)
+    distances: NDArray[np.int32] = _faiss().knn_hamming(codes, others, 1)[0][:, 0]
+    return distances

@@ -1,4 +1,4 @@
-"""Text into vectors. One protocol, two implementations: the reference and the fast one.
+"""Text into vectors. One contract, two implementations: the reference and the fast one.
 
 `SentenceTransformerEmbedder` (`indexer.torch_embedding`) runs any sentence-transformers model and is the yardstick.
 `OnnxEmbedder` (`indexer.onnx_embedding`) runs the very weights of common encoders, the default model's among them, in
@@ -9,12 +9,13 @@ embedded by the same one.
 from __future__ import annotations
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 Vectors = NDArray[np.float32]
+Signs = NDArray[np.uint8]
 
 DEFAULT_MODEL = "all-MiniLM-L6-v2"
 DEFAULT_WEIGHTS_SHA256 = "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
@@ -68,40 +70,62 @@ class Fingerprint:
         return cls(**{**values, "precision": Precision(values["precision"])})
 
 
-class Embedder(Protocol):
-    """Turns texts into unit vectors."""
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """Texts as a model has them.
+
+    Attributes:
+        vectors: a unit vector a text: shape (texts, dimensions).
+        signs: of each text the signs of its tokens' last states, eight to a byte and special tokens left out: shape
+            (tokens, (dimensions + 7) // 8). No rows where the embedder has no token states to give.
+    """
+
+    vectors: Vectors
+    signs: tuple[Signs, ...]
+
+
+class Embedder(ABC):
+    """Turns texts into unit vectors, and their tokens into signs."""
 
     @property
+    @abstractmethod
     def fingerprint(self) -> Fingerprint: ...
 
+    @abstractmethod
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         """Length of each text in tokens, special tokens not counted and nothing truncated."""
-        ...
 
-    def embed(self, texts: Sequence[str], max_tokens: int | None = None) -> Vectors:
-        """One unit vector a text, which is taken as it is: shape (len(texts), dimensions), float32.
-
-        Prompts are added by `embed_queries` and `embed_documents`.
+    @abstractmethod
+    def encode(self, texts: Sequence[str], max_tokens: int | None = None) -> Encoded:
+        """`texts`, each taken as it is: prompts are added by `encode_queries` and `encode_documents`.
 
         Args:
             max_tokens: text past so many is cut, special ones counted; at most and by default the model's own limit.
         """
-        ...
+
+    def embed(self, texts: Sequence[str], max_tokens: int | None = None) -> Vectors:
+        """The vectors of `encode`."""
+        return self.encode(texts, max_tokens).vectors
 
 
-def embed_queries(embedder: Embedder, texts: Sequence[str]) -> Vectors:
-    """Vectors of questions and tickets, with the prompt that the model wants in front of them.
+def pack_signs(states: NDArray[Any]) -> Signs:
+    """The signs of token states, eight to a byte: shape (tokens, dimensions) to (tokens, (dimensions + 7) // 8)."""
+    return np.packbits(states > 0, axis=1)
+
+
+def encode_queries(embedder: Embedder, texts: Sequence[str]) -> Encoded:
+    """Questions and tickets, with the prompt that the model wants in front of them.
 
     Their first `QUERY_MAX_TOKENS` count.
     """
     prompt = embedder.fingerprint.query_prompt
-    return embedder.embed([prompt + text for text in texts] if prompt else texts, QUERY_MAX_TOKENS)
+    return embedder.encode([prompt + text for text in texts] if prompt else texts, QUERY_MAX_TOKENS)
 
 
-def embed_documents(embedder: Embedder, texts: Sequence[str]) -> Vectors:
-    """Vectors of what is searched, with the prompt that the model wants in front of it."""
+def encode_documents(embedder: Embedder, texts: Sequence[str]) -> Encoded:
+    """What is searched, with the prompt that the model wants in front of it."""
     prompt = embedder.fingerprint.document_prompt
-    return embedder.embed([prompt + text for text in texts] if prompt else texts)
+    return embedder.encode([prompt + text for text in texts] if prompt else texts)
 
 
 def load_embedder(model: str = DEFAULT_MODEL, precision: Precision | None = None, threads: int = 0) -> Embedder:

@@ -8,7 +8,7 @@ measured along with them: it tells what an ordinary article scores for this very
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -16,10 +16,12 @@ from numpy.typing import NDArray
 
 from indexer.audience import Audience
 from indexer.dense import Mask, Selection
-from indexer.embedding import Vectors
+from indexer.embedding import Signs, Vectors
 from indexer.geometry import transform
 from indexer.scope import Scope
 from indexer.snapshot import Snapshot
+from indexer.spelling import Spelling
+from indexer.tokens import NO_SIGNS, Cosines, TokenTable
 from indexer.words import WordIndex
 
 Rows = NDArray[np.int64]
@@ -47,6 +49,7 @@ class Query:
         limit: how many articles each search proposes.
         excluded: paths of articles that are treated as not there.
         as_of: ISO date; only resolved tickets from before that day count. Empty for all of them.
+        signs: of the question's tokens (`embedding.Encoded.signs`); no search reads them, what decides does.
     """
 
     vector: Vectors
@@ -56,6 +59,7 @@ class Query:
     limit: int = 60
     excluded: frozenset[str] = frozenset()
     as_of: str = ""
+    signs: Signs = field(default_factory=lambda: NO_SIGNS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +111,28 @@ class ChunkCosines:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenCosines:
+    """The question token by token, to be compared with the articles that `cosines` is of.
+
+    Attributes:
+        signs: of the question's tokens; no rows where the embedder gives none.
+        table: None in a version that was made before tokens were kept.
+        first_chunk: of each article of the index.
+    """
+
+    signs: Signs
+    table: TokenTable | None
+    cosines: ChunkCosines
+    first_chunk: Rows
+
+    def of(self, row: int) -> Cosines:
+        """As `TokenTable.nearness`, of the article at `row`; no values where tokens are not known."""
+        if self.table is None:
+            return np.empty(0)
+        return self.table.nearness(self.signs, int(self.first_chunk[row]), self.cosines.of(row))
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """The engine's answer: the same signals of the candidates and of the background, and exact matches.
 
@@ -121,6 +147,7 @@ class Evidence:
         rarities: how telling each signature of the question is among the articles of these audiences: 1 where one has
             it, towards 0 where all do; only those that one has.
         signature_count: how many exact signatures the question has.
+        tokens: the question token by token, before any candidate.
     """
 
     candidates: Signals
@@ -133,6 +160,7 @@ class Evidence:
     terms: dict[str, float]
     rarities: dict[str, float]
     signature_count: int
+    tokens: TokenCosines
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +239,7 @@ class RetrievalEngine:
             terms=weights,
             rarities=self._rarities(query.signatures, view.audience.mask),
             signature_count=len(query.signatures),
+            tokens=TokenCosines(query.signs, snapshot.tokens, cosines, self._first_chunk),
         )
 
     def declared_errors(self, text: str, scope: Scope) -> frozenset[str]:
@@ -218,9 +247,9 @@ class RetrievalEngine:
         mask = self._view(scope).audience.mask
         return frozenset(key for key in self.snapshot.declared.find(text) if mask[self.snapshot.signatures[key]].any())
 
-    def put_right(self, text: str, scope: Scope) -> str:
-        """`text` with misspelt words replaced by those that articles of the scope's audiences use."""
-        return self._view(scope).audience.words.spelling.put_right(text)
+    def spelling(self, scope: Scope) -> Spelling:
+        """Puts misspelt words right, to those that articles of the scope's audiences use."""
+        return self._view(scope).audience.words.spelling
 
     def visible(self, scope: Scope) -> Mask:
         """Which article rows the scope admits: shape (articles,)."""

@@ -24,17 +24,21 @@ from indexer.embedding import (
     DEFAULT_MAX_TOKENS,
     DEFAULT_MODEL,
     DEFAULT_WEIGHTS_SHA256,
+    Embedder,
+    Encoded,
     Fingerprint,
     Precision,
+    Signs,
     Vectors,
     checked_model_dir,
     count_with,
     default_model_dir,
     load_tokenizer,
+    pack_signs,
     sha256_of_file,
 )
 from indexer.model_folder import UnsupportedModel, find_model_folder, read_model_folder
-from indexer.onnx_model import GRAPH_FILE, RECIPE, WORDS_FILE, write_int8_model
+from indexer.onnx_model import GRAPH_FILE, POOLED, RECIPE, STATES, WORDS_FILE, write_int8_model
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -56,7 +60,7 @@ _SAMPLES = (
 )
 
 
-class OnnxEmbedder:
+class OnnxEmbedder(Embedder):
     """An encoder with int8 matrix products. Thread-safe: one session serves concurrent calls.
 
     A text's vector does not depend on what else it is embedded with, up to the last bits of float32.
@@ -123,17 +127,20 @@ class OnnxEmbedder:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return count_with(self._tokenizer, texts)
 
-    def embed(self, texts: Sequence[str], max_tokens: int | None = None) -> Vectors:
-        """Unit vectors in the order of `texts`. Runs length-sorted batches, so short texts pay for no padding."""
+    def encode(self, texts: Sequence[str], max_tokens: int | None = None) -> Encoded:
+        """In the order of `texts`. Runs length-sorted batches, so short texts pay for no padding."""
         vectors = np.empty((len(texts), self._fingerprint.dimensions), np.float32)
+        signs: list[Signs] = [np.empty((0, 0), np.uint8)] * len(texts)
         if not texts:
-            return vectors
+            return Encoded(vectors, ())
         most = min(max_tokens or self._fingerprint.max_tokens, self._fingerprint.max_tokens)
         rows = [_cut(encoding.ids, most) for encoding in self._tokenizer.encode_batch_fast(list(texts))]
         batches = plan_batches([len(row) for row in rows], _TOKENS_PER_BATCH)
 
         def run(batch: list[int]) -> None:
-            vectors[batch] = self._run([rows[index] for index in batch])
+            vectors[batch], states = self._run([rows[index] for index in batch])
+            for index, own in zip(batch, states, strict=True):
+                signs[index] = pack_signs(own[1 : len(rows[index]) - 1])
 
         if len(batches) == 1 or self._threads == 1:
             for batch in batches:
@@ -141,18 +148,20 @@ class OnnxEmbedder:
         else:
             # The longest first: what is left at the end, when one core has nothing more to do, is short.
             list(self._executor().map(run, reversed(batches)))
-        return vectors
+        return Encoded(vectors, tuple(signs))
 
-    def _run(self, rows: list[list[int]]) -> Vectors:
+    def _run(self, rows: list[list[int]]) -> tuple[Vectors, Vectors]:
+        """Unit vectors and token states of a batch: shapes (batch, dimensions) and (batch, tokens, dimensions)."""
         longest = max(map(len, rows))
         ids = np.zeros((len(rows), longest), np.int64)
         mask = np.zeros((len(rows), longest), np.int64)
         for number, tokens in enumerate(rows):
             ids[number, : len(tokens)] = tokens
             mask[number, : len(tokens)] = 1
-        pooled: Vectors = self._session.run(None, {"words": self._words.rows(ids), "attention_mask": mask})[0]
+        given = {"words": self._words.rows(ids), "attention_mask": mask}
+        pooled, states = self._session.run([POOLED, STATES], given)
         pooled /= np.linalg.norm(pooled, axis=1, keepdims=True)
-        return pooled
+        return pooled, states
 
     def _executor(self) -> ThreadPoolExecutor:
         with self._pool_lock:
@@ -209,7 +218,7 @@ def exported_model(fingerprint: Fingerprint, write: Callable[[Path], None]) -> P
 
     The folder appears by an atomic rename, so a crash or a second process never leaves half a model.
     """
-    name = f"{Path(fingerprint.model).name}-{fingerprint.weights_sha256[:16]}-{fingerprint.recipe}"
+    name = f"{Path(fingerprint.model).name}-{fingerprint.weights_sha256[:16]}-{fingerprint.recipe}-{STATES}"
     target = _cache_dir() / name
     if not target.is_dir():
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -46,15 +46,17 @@ Weights = dict[str, NDArray[Any]]
 
 
 GRAPH_FILE, WORDS_FILE = "graph.onnx", "words.npy"
+POOLED, STATES = "pooled", "states"
+"""The graph's outputs."""
 
 
 def write_int8_model(model: ModelFolder, folder: Path) -> None:
     """Write graph and word table for the weights of `model` into `folder`.
 
     The table: float16 (vocabulary, dimensions). Inputs of the graph: `words`, the table's rows for a batch, float16
-    (batch, tokens, dimensions), and `attention_mask`, int64 (batch, tokens), padded on the right. Output: `pooled`,
-    float32 (batch, dimensions), the mean of the token states under the mask or the state of the first, not yet of unit
-    length.
+    (batch, tokens, dimensions), and `attention_mask`, int64 (batch, tokens), padded on the right. Outputs: `states`,
+    float32 (batch, tokens, dimensions), what the last layer makes of each token; `pooled`, float32 (batch, dimensions),
+    the mean of these under the mask or the first of them, not yet of unit length.
 
     Raises:
         UnsupportedModel: the weights are not those of the architecture.
@@ -160,17 +162,18 @@ class _Graph:
         return self._residual(f"{prefix}output.", inner, state, after_gelu=True)
 
     def pool(self, state: str) -> None:
-        """The mean of the token states that are no padding, or the first, as the output `pooled`."""
-        states = self._add("Reshape", state, self._shape)
+        """The token states as the output `states`; the mean of those that are no padding, or the first, as `pooled`."""
+        states = STATES
+        self._nodes.append(self._helper.make_node("Reshape", [state, self._shape], [states]))
         if self._build.pooling is Pooling.FIRST:
             first = self._constant(np.int64(0))
-            self._nodes.append(self._helper.make_node("Gather", [states, first], ["pooled"], axis=1))
+            self._nodes.append(self._helper.make_node("Gather", [states, first], [POOLED], axis=1))
             return
         mask = self._add("Cast", "attention_mask", to=1)
         share = self._add("Div", mask, self._add("ReduceSum", mask, self._integers([1])[0], keepdims=1))
         row = self._add("Unsqueeze", share, self._integers([1])[0])
         mean = self._add("MatMul", row, states)
-        self._nodes.append(self._helper.make_node("Squeeze", [mean, self._integers([1])[0]], ["pooled"]))
+        self._nodes.append(self._helper.make_node("Squeeze", [mean, self._integers([1])[0]], [POOLED]))
 
     def model(self) -> Any:
         """The whole as an ONNX model."""
@@ -180,13 +183,11 @@ class _Graph:
             helper.make_tensor_value_info("words", 10, [*shape, self._width]),
             helper.make_tensor_value_info("attention_mask", 7, shape),
         ]
-        graph = helper.make_graph(
-            self._nodes,
-            "encoder",
-            inputs,
-            [helper.make_tensor_value_info("pooled", 1, ["batch", self._width])],
-            self._constants,
-        )
+        outputs = [
+            helper.make_tensor_value_info(POOLED, 1, ["batch", self._width]),
+            helper.make_tensor_value_info(STATES, 1, [*shape, self._width]),
+        ]
+        graph = helper.make_graph(self._nodes, "encoder", inputs, outputs, self._constants)
         opsets = [helper.make_opsetid("", _OPSET), helper.make_opsetid(_DOMAIN, 1)]
         return helper.make_model(graph, opset_imports=opsets, ir_version=8)
 

@@ -29,6 +29,7 @@ from indexer.errors import IndexCorrupt, IndexMismatch, IndexNotFound
 from indexer.history import TicketHistory
 from indexer.source import Span
 from indexer.store import CHUNK_DTYPE, ArticleStore
+from indexer.tokens import TOKENS, TokenTable
 from indexer.words import WordIndex
 
 FORMAT_VERSION = 4
@@ -171,6 +172,7 @@ class Snapshot:
         mean_norms: length of the mean of each article's chunk vectors, shape (articles,).
         raw_scales: factor of each chunk for cosines before the map, shape (chunks,); see `transform_with_scales`.
         self_similarity: how much alike the articles are; see `geometry.self_similarity`.
+        tokens: what articles say token by token; None in versions from before that was kept.
         words: BM25F over articles.
         history: what resolved tickets say, where the index has learned from some.
         decision: a calibrated decision model as JSON values, where a team calibrated one; only the service reads it.
@@ -192,6 +194,7 @@ class Snapshot:
             np.load(folder / RAW_SCALES, mmap_mode="r", allow_pickle=False)
         )
         self.self_similarity = float(json.loads((folder / STATISTICS).read_bytes())["self_similarity"])
+        self.tokens = TokenTable(folder, manifest.fingerprint.dimensions) if (folder / TOKENS).is_file() else None
         self.words = WordIndex(folder / WORDS, manifest.article_count)
         paths = [card.path for card in self.store.cards]
         self.history = TicketHistory(folder / HISTORY, paths) if (folder / HISTORY).is_dir() else None
@@ -202,6 +205,8 @@ class Snapshot:
         counts = (len(self.store.cards), len(self.chunks), len(self.vectors), len(self.openings))
         if counts != (manifest.article_count, manifest.chunk_count, manifest.chunk_count, manifest.article_count):
             raise IndexCorrupt(f"{folder}: files and manifest disagree on counts; run `kb index` again")
+        if self.tokens is not None and len(self.tokens) != manifest.chunk_count:
+            raise IndexCorrupt(f"{folder / TOKENS} is of {len(self.tokens)} chunks; run `kb index` again")
 
     @classmethod
     def open(cls, index_dir: Path) -> Snapshot:

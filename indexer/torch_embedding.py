@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,11 +13,14 @@ from indexer.embedding import (
     DEFAULT_MAX_TOKENS,
     DEFAULT_MODEL,
     DEFAULT_WEIGHTS_SHA256,
+    Embedder,
+    Encoded,
     Fingerprint,
     Precision,
-    Vectors,
+    Signs,
     checked_model_dir,
     count_with,
+    pack_signs,
     sha256_of_file,
 )
 from indexer.errors import ModelError
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from tokenizers import Encoding
 
 
-class SentenceTransformerEmbedder:
+class SentenceTransformerEmbedder(Embedder):
     """Any sentence-transformers model in fp32: the reference that others are measured against."""
 
     def __init__(self, model: str = DEFAULT_MODEL, batch_size: int = 16) -> None:
@@ -70,16 +73,25 @@ class SentenceTransformerEmbedder:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return count_with(self._counter, texts)
 
-    def embed(self, texts: Sequence[str], max_tokens: int | None = None) -> Vectors:
+    def encode(self, texts: Sequence[str], max_tokens: int | None = None) -> Encoded:
         if not texts:
-            return np.empty((0, self._fingerprint.dimensions), np.float32)
+            return Encoded(np.empty((0, self._fingerprint.dimensions), np.float32), ())
         if max_tokens is not None and max_tokens < self._fingerprint.max_tokens:
             encodings = self._counter.encode_batch(list(texts))
             texts = [_cut(text, encoding, max_tokens) for text, encoding in zip(texts, encodings, strict=True)]
-        vectors = self._model.encode(
-            list(texts), prompt="", batch_size=self._batch_size, normalize_embeddings=True, show_progress_bar=False
+        found = self._model.encode(
+            list(texts), prompt="", output_value=None, batch_size=self._batch_size, show_progress_bar=False
         )
-        return np.asarray(vectors, np.float32)
+        vectors = np.stack([item["sentence_embedding"].float().numpy() for item in found])
+        vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+        return Encoded(vectors, tuple(self._signs(item) for item in found))
+
+    def _signs(self, item: Mapping[str, Any]) -> Signs:
+        """Of one text's token states but the first and the last; no rows where the model has none of its width."""
+        states = item.get("token_embeddings")
+        if states is None or states.shape[-1] != self._fingerprint.dimensions:
+            return np.empty((0, (self._fingerprint.dimensions + 7) // 8), np.uint8)
+        return pack_signs(states[item["attention_mask"].bool()].float().numpy()[1:-1])
 
 
 def _cut(text: str, encoding: Encoding, most: int) -> str:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from indexer.articles import Article
-from indexer.embedding import Embedder, Vectors, embed_queries, load_embedder
+from indexer.embedding import Embedder, Encoded, Vectors, encode_queries, load_embedder
 from indexer.engine import Evidence, Query, RetrievalEngine
 from indexer.errors import NotFound
 from indexer.publishing import check_embedder
@@ -22,7 +22,7 @@ from indexer.source import Span
 from indexer.store import ArticleCard
 from service.answers import Answer, Question, Reason, Suggestion
 from service.clarifying import MOST_OPTIONS, ask_to_separate, leading_rows
-from service.decision import NOTHING, DecisionModel, Features, default_decision, read_decision
+from service.decision import NOTHING, RIVALS, DecisionModel, Features, default_decision, read_decision
 from service.evidence import Ranked, Weights, rank_articles
 from service.excerpts import Excerpts, cut_excerpts
 from service.queries import QueryViews, read_question
@@ -142,7 +142,7 @@ class Assistant:
 
     def vectors(self, questions: Sequence[Question], scope: Scope) -> Vectors:
         """Unit vectors of `questions`, as `answer` has them: shape (questions, dimensions). To compare tickets by."""
-        return self._embed(self._live, [read_question(question) for question in questions], scope)
+        return self._encode(self._live, [read_question(question) for question in questions], scope).vectors
 
     def article(self, name: str, scope: Scope) -> Article:
         """The article with this path or id. Raises NotFound if there is none inside the scope."""
@@ -171,15 +171,24 @@ class Assistant:
         views = read_question(question)
         declared = live.engine.declared_errors(views.full, scope)
         views = replace(views, signatures=views.signatures | declared)
-        vector = self._embed(live, [views], scope)[0]
-        query = Query(vector, views.words, views.signatures, scope, excluded=excluded, as_of=as_of)
-        evidence = live.engine.search(query)
-        # Whether a question to the asker would help is told from the first few, however few are wanted.
-        limit = max(question.limit, MOST_OPTIONS)
+        read = self._encode(live, [views], scope)
+        evidence = live.engine.search(
+            Query(
+                read.vectors[0],
+                views.words,
+                views.signatures,
+                scope,
+                excluded=excluded,
+                as_of=as_of,
+                signs=read.signs[0],
+            )
+        )
+        # Whether to answer, and whether to ask back, is told from the first few, however few are wanted.
+        limit = max(question.limit, MOST_OPTIONS, RIVALS)
         return views, evidence, rank_articles(evidence, live.weights, limit)
 
-    def _embed(self, live: _Live, views: Sequence[QueryViews], scope: Scope) -> Vectors:
-        return embed_queries(self._embedder, [live.engine.put_right(seen.full, scope) for seen in views])
+    def _encode(self, live: _Live, views: Sequence[QueryViews], scope: Scope) -> Encoded:
+        return encode_queries(self._embedder, [live.engine.spelling(scope).put_right(seen.full) for seen in views])
 
 
 def _suggest(live: _Live, item: Ranked, evidence: Evidence) -> Suggestion:

@@ -6,16 +6,14 @@ import threading
 from collections import deque
 from collections.abc import Sequence
 
-import numpy as np
-
-from indexer.embedding import Embedder, Fingerprint, Vectors
+from indexer.embedding import Embedder, Encoded, Fingerprint
 
 _MOST_TEXTS = 16
 _MOST_CHARACTERS = 2_000
 """About 512 tokens. A batch saves the fixed cost of a run, which counts for short texts only: docs/performance.md."""
 
 
-class BatchingEmbedder:
+class BatchingEmbedder(Embedder):
     """An embedder for many threads: `slots` of them compute, the rest queue and are served in batches.
 
     A caller that finds a free slot computes at once, so an idle service is not slowed down. A caller that ends gives
@@ -41,7 +39,7 @@ class BatchingEmbedder:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return self._inner.count_tokens(texts)
 
-    def embed(self, texts: Sequence[str], max_tokens: int | None = None) -> Vectors:
+    def encode(self, texts: Sequence[str], max_tokens: int | None = None) -> Encoded:
         """As the inner embedder; an error of it reaches the caller whose text caused it, and no other."""
         request = _Request(list(texts), max_tokens)
         with self._lock:
@@ -57,19 +55,19 @@ class BatchingEmbedder:
                 self._compute(request)
             finally:
                 self._pass_on()
-        if request.vectors is None:
-            return self._inner.embed(request.texts, max_tokens)
-        return request.vectors
+        if request.encoded is None:
+            return self._inner.encode(request.texts, max_tokens)
+        return request.encoded
 
     def _compute(self, first: _Request) -> None:
         """Embed the batch that `first` leads. What a failed batch leaves undone is tried again by each for itself."""
         others = first.batch[1:]
         try:
             texts = [text for request in first.batch for text in request.texts]
-            vectors = self._inner.embed(texts, first.max_tokens)
-            ends = np.cumsum([len(request.texts) for request in first.batch])
-            for request, part in zip(first.batch, np.split(vectors, ends[:-1]), strict=True):
-                request.vectors = part
+            made, start = self._inner.encode(texts, first.max_tokens), 0
+            for request in first.batch:
+                own = slice(start, start + len(request.texts))
+                request.encoded, start = Encoded(made.vectors[own], made.signs[own]), own.stop
         except Exception:
             if not others:
                 raise
@@ -99,16 +97,16 @@ class _Request:
     """One caller's texts.
 
     Attributes:
-        turn: set when the vectors are there, or when the caller is to compute `batch`.
+        turn: set when the result is there, or when the caller is to compute `batch`.
         batch: the requests to compute, the caller's own first; empty for one that another caller serves.
-        vectors: the result; None after a failed batch.
+        encoded: the result; None after a failed batch.
     """
 
     def __init__(self, texts: list[str], max_tokens: int | None) -> None:
         self.texts, self.max_tokens = texts, max_tokens
         self.turn = threading.Event()
         self.batch: list[_Request] = []
-        self.vectors: Vectors | None = None
+        self.encoded: Encoded | None = None
 
     @property
     def size(self) -> tuple[int, int]:

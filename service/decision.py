@@ -12,12 +12,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+import numpy as np
+
 from indexer.engine import Evidence
 from indexer.errors import IndexCorrupt
 from service.evidence import Ranked, exactness, standardise
 
 _ANCHOR = (0.1, 0.65)
 """An article is near from 0.1 + 0.65 x the corpus' self-similarity on."""
+
+RIVALS = 5
+"""How many of the best articles are compared token by token."""
 
 _NO_SIGNATURE = 0.5
 """What a question without any error signature says about the matching of signatures: nothing either way."""
@@ -36,6 +41,9 @@ class Features:
             thirty words says more than half of two.
         signatures: share of the question's error signatures that the top article holds; a half if it has none.
         exact: how far the question is nothing but errors that the top article holds (`service.evidence.exactness`).
+        lead: how much nearer the top article comes to the question's tokens, on the mean, than whichever of the first
+            `RIVALS` is nearest to each: 0 where it is nearest to all, below 0 where others say a part of it better.
+            The less, the more the question is an error that the article holds anyhow.
         standing: ranking score of the top article where tickets are believed, else 0; with tickets counting in full
             however far they are believed, so that a threshold means the same for every history.
     """
@@ -46,6 +54,7 @@ class Features:
     coverage: float
     signatures: float
     exact: float
+    lead: float
     standing: float
 
     def as_list(self) -> list[float]:
@@ -53,7 +62,7 @@ class Features:
         return [float(getattr(self, field.name)) for field in fields(self)]
 
 
-NOTHING = Features(-1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
+NOTHING = Features(-1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)
 """Where no article was found."""
 
 
@@ -65,7 +74,7 @@ class DecisionModel:
     fits them to a team's own. None is negative.
 
     Attributes:
-        nearness, likeness, wording, coverage, signatures, exact, standing: weight of each feature, in logits.
+        nearness, likeness, wording, coverage, signatures, exact, lead, standing: weight of each feature, in logits.
         bias: what is added to the weighted sum.
         threshold: `answered` means a probability of at least this.
         uses_tickets: whether nearness is to prototypes.
@@ -77,25 +86,28 @@ class DecisionModel:
     coverage: float = 0.25
     signatures: float = 0.85
     exact: float = 6.0
+    lead: float = 5.0
     standing: float = 0.0
-    bias: float = -4.15
+    bias: float = -3.8
     threshold: float = 0.5
     uses_tickets: bool = False
 
     def read(self, ranked: Sequence[Ranked], evidence: Evidence) -> Features:
-        """The features of one question. `ranked` is not empty."""
+        """The features of one question. `ranked` is not empty, and not cut short of `RIVALS`."""
         best, found = ranked[0], evidence.candidates
         place = slice(best.position, best.position + 1)
         near = float((found.prototype if self.uses_tickets else found.gist)[best.position])
         held, most = float(found.held[best.position]), sum(evidence.terms.values())
         matched = evidence.signatures.get(best.row, ())
+        exact = exactness(matched, evidence)
         return Features(
             nearness=near - _ANCHOR[0] - _ANCHOR[1] * evidence.self_similarity,
             likeness=float(found.likeness.max()),
             wording=float(standardise(found.held[place], evidence.background.held)[0]),
             coverage=held / most * math.sqrt(len(evidence.terms)) if most else 0.0,
             signatures=len(matched) / evidence.signature_count if evidence.signature_count else _NO_SIGNATURE,
-            exact=exactness(matched, evidence),
+            exact=exact,
+            lead=(1.0 - exact) * _lead(ranked, evidence),
             standing=_standing(best, evidence.trust) if self.uses_tickets else 0.0,
         )
 
@@ -112,6 +124,11 @@ class DecisionModel:
         return asdict(self)
 
 
+def _lead(ranked: Sequence[Ranked], evidence: Evidence) -> float:
+    nearness = np.stack([evidence.tokens.of(item.row) for item in ranked[:RIVALS]])
+    return float((nearness[0] - nearness.max(axis=0)).mean()) if nearness.size else 0.0
+
+
 def _standing(best: Ranked, trust: float) -> float:
     return best.score + (best.parts["tickets"] * (1.0 / trust - 1.0) if trust else 0.0)
 
@@ -122,8 +139,9 @@ WITH_TICKETS = DecisionModel(
     wording=0.32,
     coverage=0.2,
     signatures=0.65,
+    lead=4.0,
     standing=0.13,
-    bias=-5.85,
+    bias=-5.6,
     uses_tickets=True,
 )
 """Where a history is large enough to be believed."""
@@ -137,6 +155,10 @@ def default_decision(trust: float) -> DecisionModel:
     return WITH_TICKETS if trust >= _BELIEVED else DecisionModel()
 
 
+_UNKNOWN_BEFORE = {"exact": DecisionModel().exact, "lead": 0.0}
+"""What features count for a model that was calibrated before there were any."""
+
+
 def read_decision(values: Mapping[str, Any]) -> DecisionModel:
     """A calibrated model from an index version's JSON values; what they say of their making is left aside.
 
@@ -146,8 +168,7 @@ def read_decision(values: Mapping[str, Any]) -> DecisionModel:
     try:
         model = values["model"]
         names = {field.name for field in fields(DecisionModel)} - {"uses_tickets"}
-        # A model that was calibrated before there was `exact` goes with its default.
-        weights = {name: float(model[name]) for name in names if name in model or name != "exact"}
+        weights = {name: float({**_UNKNOWN_BEFORE, **model}[name]) for name in names}
         return DecisionModel(**weights, uses_tickets=bool(model["uses_tickets"]))
     except (KeyError, TypeError, ValueError) as error:
         raise IndexCorrupt("the calibrated decision cannot be read: run `kb calibrate` again") from error

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from indexer.embedding import Embedder, Vectors, embed_queries
+from indexer.embedding import Embedder, Vectors, encode_queries
 from indexer.errors import DatasetError
 from indexer.history import Belief, ResolvedTickets
 from indexer.publishing import Learned, publish_learned, try_history
@@ -169,7 +169,7 @@ def _embed(
     out = np.empty((len(texts), embedder.fingerprint.dimensions), np.float32)
     for start in range(0, len(order), _BATCH):
         part = order[start : start + _BATCH]
-        out[part] = embed_queries(embedder, [texts[index] for index in part])
+        out[part] = encode_queries(embedder, [texts[index] for index in part]).vectors
         progress("embedding", start + len(part), len(order))
     return out
 

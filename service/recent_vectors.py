@@ -11,24 +11,24 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from indexer.embedding import Embedder, Fingerprint, Vectors
+from indexer.embedding import Embedder, Encoded, Fingerprint, Signs, Vectors
 
 _KEPT = 256
-"""Half a megabyte. A ticket's questions come within seconds of each other."""
+"""Two megabytes. A ticket's questions come within seconds of each other."""
 
 
-class RecentVectors:
-    """An embedder that knows the last texts' vectors. Thread-safe; holds digests and never a text."""
+class RecentVectors(Embedder):
+    """An embedder that knows what it made of the last texts. Thread-safe; holds digests and never a text."""
 
     def __init__(self, inner: Embedder, kept: int = _KEPT) -> None:
         """
         Args:
-            kept: vectors kept, the least recently used dropped first.
+            kept: how many are kept, the least recently used dropped first.
         """
         self._inner = inner
         self._kept = kept
         self._lock = threading.Lock()
-        self._vectors: OrderedDict[bytes, Vectors] = OrderedDict()
+        self._known: OrderedDict[bytes, tuple[Vectors, Signs]] = OrderedDict()
 
     @property
     def fingerprint(self) -> Fingerprint:
@@ -37,28 +37,30 @@ class RecentVectors:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return self._inner.count_tokens(texts)
 
-    def embed(self, texts: Sequence[str], max_tokens: int | None = None) -> Vectors:
+    def encode(self, texts: Sequence[str], max_tokens: int | None = None) -> Encoded:
         """As the inner embedder, which is asked for what is not known."""
         if not texts:
-            return self._inner.embed(texts)
+            return self._inner.encode(texts)
         keys = [hashlib.sha256(f"{max_tokens}\0{text}".encode("utf-8", "surrogatepass")).digest() for text in texts]
         found = self._find(keys)
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
         if missing:
-            made = dict(zip(missing, self._inner.embed(list(missing.values()), max_tokens).copy(), strict=True))
-            found |= made
-            self._keep(made)
-        return np.stack([found[key] for key in keys])
+            made = self._inner.encode(list(missing.values()), max_tokens)
+            new = dict(zip(missing, zip(made.vectors.copy(), made.signs, strict=True), strict=True))
+            found |= new
+            self._keep(new)
+        vectors, signs = zip(*(found[key] for key in keys), strict=True)
+        return Encoded(np.stack(vectors), signs)
 
-    def _find(self, keys: Sequence[bytes]) -> dict[bytes, Vectors]:
+    def _find(self, keys: Sequence[bytes]) -> dict[bytes, tuple[Vectors, Signs]]:
         with self._lock:
-            found = {key: self._vectors[key] for key in keys if key in self._vectors}
+            found = {key: self._known[key] for key in keys if key in self._known}
             for key in found:
-                self._vectors.move_to_end(key)
+                self._known.move_to_end(key)
             return found
 
-    def _keep(self, made: dict[bytes, Vectors]) -> None:
+    def _keep(self, made: dict[bytes, tuple[Vectors, Signs]]) -> None:
         with self._lock:
-            self._vectors.update(made)
-            while len(self._vectors) > self._kept:
-                self._vectors.popitem(last=False)
+            self._known.update(made)
+            while len(self._known) > self._kept:
+                self._known.popitem(last=False)

@@ -15,7 +15,7 @@ from hypothesis import settings
 
 from indexer.building import BuildOptions, BuildReport, build_index
 from indexer.chunking import heading_text, words_of
-from indexer.embedding import Embedder, Fingerprint, Precision, Vectors, load_embedder
+from indexer.embedding import Embedder, Encoded, Fingerprint, Precision, Signs, load_embedder
 from indexer.snapshot import Snapshot
 
 # A developer's machine looks for new examples each time; a build has to say the same of one commit each time.
@@ -26,8 +26,9 @@ FAKE_DIMENSIONS = 64
 _TOKEN = re.compile(r"\w+|[^\w\s]")
 
 
-class FakeEmbedder:
-    """Deterministic hashed bags of words as unit vectors. Texts that share words are near each other.
+class FakeEmbedder(Embedder):
+    """Deterministic hashed bags of words as unit vectors. Texts that share words are near each other, and equal words'
+    signs are equal.
 
     Attributes:
         texts: everything embedded so far, in order.
@@ -54,18 +55,21 @@ class FakeEmbedder:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return [len(_TOKEN.findall(text)) for text in texts]
 
-    def embed(self, texts: Sequence[str], max_tokens: int | None = None) -> Vectors:
+    def encode(self, texts: Sequence[str], max_tokens: int | None = None) -> Encoded:
         self.texts.extend(texts)
         vectors = np.zeros((len(texts), FAKE_DIMENSIONS), np.float32)
+        signs: list[Signs] = []
         for row, text in enumerate(texts):
             vector = vectors[row]
-            for token in _TOKEN.findall(text.casefold())[: max_tokens or self._fingerprint.max_tokens] or [""]:
-                digest = hashlib.blake2b(token.encode(), digest_size=8).digest()
+            tokens = _TOKEN.findall(text.casefold())[: max_tokens or self._fingerprint.max_tokens]
+            digests = [hashlib.blake2b(token.encode(), digest_size=FAKE_DIMENSIONS // 8).digest() for token in tokens]
+            for digest in digests or [bytes(8)]:
                 vector[int.from_bytes(digest[:4], "big") % FAKE_DIMENSIONS] += 1.0 if digest[4] & 1 else -1.0
             if not vector.any():
                 vector[0] = 1.0
             vectors[row] /= np.linalg.norm(vector)
-        return vectors
+            signs.append(np.frombuffer(b"".join(digests), np.uint8).reshape(-1, FAKE_DIMENSIONS // 8))
+        return Encoded(vectors, tuple(signs))
 
 
 def write_article(

@@ -10,7 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from indexer.embedding import Embedder, Vectors
+from indexer.embedding import Embedder, Encoded, Vectors
 from service.batching import BatchingEmbedder
 from tests.conftest import FakeEmbedder
 
@@ -23,12 +23,12 @@ class SlowEmbedder(FakeEmbedder):
         self.gate = threading.Event()
         self.calls: list[list[str]] = []
 
-    def embed(self, texts: Sequence[str], max_tokens: int | None = None) -> Vectors:
+    def encode(self, texts: Sequence[str], max_tokens: int | None = None) -> Encoded:
         self.calls.append(list(texts))
         assert self.gate.wait(10)
         if any("poison" in text for text in texts):
             raise ValueError("poison")
-        return super().embed(texts, max_tokens)
+        return super().encode(texts, max_tokens)
 
 
 def queue_behind(

@@ -22,7 +22,7 @@ import pytest
 
 from indexer import building, dense, publishing, writing
 from indexer.building import build_index
-from indexer.embedding import Embedder, Vectors
+from indexer.embedding import Embedder, Encoded
 from indexer.errors import IndexBusy, IndexUnwritable
 from indexer.publishing import lock_index
 from indexer.snapshot import Snapshot, current_version
@@ -116,9 +116,9 @@ def test_a_file_elsewhere_is_not_taken_for_the_index(tmp_path: Path) -> None:
 class _SlowEmbedder(FakeEmbedder):
     """Takes its time, so that a kill lands anywhere."""
 
-    def embed(self, texts: Sequence[str], max_tokens: int | None = None) -> Vectors:
+    def encode(self, texts: Sequence[str], max_tokens: int | None = None) -> Encoded:
         time.sleep(0.01)
-        return super().embed(texts, max_tokens)
+        return super().encode(texts, max_tokens)
 
 
 def _build_forever(source: str, index: str) -> None:

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 from dataclasses import fields, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from indexer.engine import ChunkCosines, Evidence, Signals
+from indexer.engine import ChunkCosines, Evidence, Signals, TokenCosines
+from indexer.tokens import NO_SIGNS, TokenTable, write_tokens
 from service.decision import NOTHING, WITH_TICKETS, DecisionModel, Features, default_decision
 from service.evidence import Ranked, Weights, exactness, rank_articles, standardise
 
@@ -22,6 +24,7 @@ def _signals(rows: int, **values: list[float]) -> Signals:
 
 def _evidence(candidates: Signals, **changes: object) -> Evidence:
     spread = {name: [0.0, 0.5, 1.0, 0.5] for name in ("passages", "plain", "gist", "opening", "words", "held")}
+    cosines = ChunkCosines(candidates.rows, np.arange(len(candidates.rows) + 1), candidates.passages)
     evidence = Evidence(
         candidates=candidates,
         background=_signals(4, **spread),
@@ -29,10 +32,11 @@ def _evidence(candidates: Signals, **changes: object) -> Evidence:
         similar_tickets={},
         trust=0.0,
         self_similarity=0.4,
-        cosines=ChunkCosines(candidates.rows, np.arange(len(candidates.rows) + 1), candidates.passages),
+        cosines=cosines,
         terms={"token": 3.0, "expir": 1.0},
         rarities={"code: a": 0.6},
         signature_count=0,
+        tokens=TokenCosines(NO_SIGNS, None, cosines, candidates.rows),
     )
     return replace(evidence, **changes)  # type: ignore[arg-type]
 
@@ -52,6 +56,25 @@ def test_features() -> None:
     best = Ranked(1, 5.0, {"words": 3.0, "tickets": 2.0}, 1)
     for trust, standing in ((1.0, 5.0), (0.5, 7.0), (0.0, 5.0)):
         assert WITH_TICKETS.read([best], _evidence(found, trust=trust)).standing == pytest.approx(standing)
+
+
+def test_lead_tells_what_others_among_the_first_say_better(tmp_path: Path) -> None:
+    known, near, far = (np.array([[value] * 8], np.uint8) for value in (0b11110000, 0b11110001, 0b00001111))
+    both = np.concatenate([known, far])
+    write_tokens(tmp_path, [both, near, known, known, near, far])
+    evidence = _evidence(_signals(6))
+    evidence = replace(evidence, tokens=replace(evidence.tokens, signs=both, table=TokenTable(tmp_path, 64)))
+
+    def lead(*rows: int) -> float:
+        return DecisionModel().read([Ranked(row, 1.0, {}, row) for row in rows], evidence).lead
+
+    assert lead(0, 1, 2) == 0.0  # holds both tokens
+    assert lead(0) == 0.0
+    behind = 1.0 - np.cos(np.pi / 8)
+    assert lead(1, 2) == pytest.approx((np.cos(np.pi / 8) - 1.0 + np.cos(7 * np.pi / 8) - np.cos(np.pi * 7 / 8)) / 2)
+    assert lead(1, 0) == pytest.approx(-(behind + 1.0 - np.cos(7 * np.pi / 8)) / 2)
+    assert lead(1, 2, 3, 4, 2, 0) == lead(1, 2)  # the sixth is not looked at
+    assert DecisionModel().read([Ranked(1, 1.0, {}, 1)], _evidence(_signals(2))).lead == 0.0
 
 
 @given(

@@ -16,8 +16,8 @@ from indexer.embedding import (
     Precision,
     checked_model_dir,
     default_model_dir,
-    embed_documents,
-    embed_queries,
+    encode_documents,
+    encode_queries,
     load_embedder,
     load_tokenizer,
 )
@@ -31,6 +31,14 @@ SENTENCES = [
     "How do I rotate an API key without downtime?",
     "The pod is restarted again and again with exit code 137.",
 ]
+
+
+def test_signs_are_of_the_words_own_tokens(real_embedder: Embedder) -> None:
+    text = "the certificate has expired"
+    made = real_embedder.encode([text, "certificate", text + " again and again"])
+    assert [signs.shape for signs in made.signs] == [(4, 48), (1, 48), (7, 48)]
+    assert [len(signs) for signs in real_embedder.encode([text], 4).signs] == [2]  # two special ones
+    assert real_embedder.encode([]).signs == ()
 
 
 def test_the_fake_keeps_the_protocol() -> None:
@@ -81,11 +89,11 @@ def test_tokens_past_the_limit_are_cut_but_counted(real_embedder: Embedder) -> N
 def test_a_question_is_embedded_up_to_its_own_limit(real_embedder: Embedder) -> None:
     stem = "the gateway restarted and " * 40
     one, other = stem + "postgres vacuum deadlock", stem + "holiday calendar printing"
-    first, second = embed_queries(real_embedder, [one, other])
+    first, second = encode_queries(real_embedder, [one, other]).vectors
     assert float(first @ second) == pytest.approx(1.0, abs=1e-4)
     (cut,) = real_embedder.embed(["the gateway restarted and " * 31 + "the gateway"])  # 126, and two special
     assert float(first @ cut) == pytest.approx(1.0, abs=1e-3)
-    whole = embed_documents(real_embedder, [one, other])
+    whole = encode_documents(real_embedder, [one, other]).vectors
     assert float(whole[0] @ whole[1]) < 0.999
     shorter = real_embedder.embed([one, "the gateway restarted and"], 6)
     assert float(shorter[0] @ shorter[1]) == pytest.approx(1.0, abs=1e-3)

@@ -19,7 +19,7 @@ def _examples(count: int, seed: int) -> list[Example]:
         right = number % 3 != 0
         for left_out in (False, True) if right else (False,):
             wording = chance.normal(4.0 if right and not left_out else 1.0, 0.8)
-            features = Features(chance.normal(0, 0.1), chance.normal(0.5, 0.1), wording, 0.0, 0.0, 0.0, 0.0)
+            features = Features(chance.normal(0, 0.1), chance.normal(0.5, 0.1), wording, 0.0, 0.0, 0.0, 0.0, 0.0)
             examples.append(Example(features, correct=right and not left_out, answerable=right, left_out=left_out))
     return examples
 

@@ -26,7 +26,7 @@ def _examples(count: int, seed: int = 0) -> list[Example]:
     for number in range(count):
         right = number % 3 != 0
         wording = chance.normal(4.0 if right else 1.0, 0.8)
-        features = Features(chance.normal(), chance.normal(0.5, 0.1), wording, chance.normal(2, 1), 0.5, 0.0, 0.0)
+        features = Features(chance.normal(), chance.normal(0.5, 0.1), wording, chance.normal(2, 1), 0.5, 0.0, 0.0, 0.0)
         examples.append(Example(features, correct=right, answerable=right, left_out=False))
     return examples
 
@@ -54,7 +54,7 @@ def test_figures_are_of_tickets_that_neither_model_nor_threshold_has_seen() -> N
         chance = np.random.default_rng(seed)
         examples = [
             Example(
-                Features(chance.normal(), chance.normal(), chance.normal(), chance.normal(), 0.5, 0.0, 0.0),
+                Features(chance.normal(), chance.normal(), chance.normal(), chance.normal(), 0.5, 0.0, 0.0, 0.0),
                 correct=chance.random() < 0.8,
                 answerable=True,
                 left_out=False,
@@ -74,7 +74,7 @@ def test_a_ticket_and_the_same_without_its_article_are_in_one_fold() -> None:
 
 
 def _twins(number: int) -> list[Example]:
-    features = Features(0.0, 0.5, float(number), 1.0, 0.5, 0.0, 0.0)
+    features = Features(0.0, 0.5, float(number), 1.0, 0.5, 0.0, 0.0, 0.0)
     return [
         Example(features, correct=True, answerable=True, left_out=False),
         Example(features, correct=False, answerable=True, left_out=True),

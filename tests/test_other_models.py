@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from indexer import onnx_embedding
-from indexer.embedding import Precision, embed_documents, embed_queries, load_embedder
+from indexer.embedding import Precision, encode_documents, encode_queries, load_embedder
 from indexer.errors import ModelError
 from indexer.model_folder import Pooling, UnsupportedModel, read_model_folder
 from indexer.onnx_embedding import OnnxEmbedder
@@ -60,8 +60,8 @@ def test_prompts_of_the_model_stand_before_questions_and_documents(tmp_path: Pat
         embedder = load_embedder(str(folder), precision)
         assert (embedder.fingerprint.query_prompt, embedder.fingerprint.document_prompt) == ("find: ", "text: ")
         plain = embedder.embed(["disk full", "find: disk full", "text: disk full"])
-        np.testing.assert_allclose(embed_queries(embedder, ["disk full"])[0], plain[1], atol=1e-5)
-        np.testing.assert_allclose(embed_documents(embedder, ["disk full"])[0], plain[2], atol=1e-5)
+        np.testing.assert_allclose(encode_queries(embedder, ["disk full"]).vectors[0], plain[1], atol=1e-5)
+        np.testing.assert_allclose(encode_documents(embedder, ["disk full"]).vectors[0], plain[2], atol=1e-5)
         assert abs(plain[0] - plain[1]).max() > 0.01
 
 

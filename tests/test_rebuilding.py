@@ -17,7 +17,7 @@ from indexer.analysis import analyze
 from indexer.articles import parse_article
 from indexer.building import NothingPublished
 from indexer.dense import IndexType
-from indexer.embedding import Vectors
+from indexer.embedding import Encoded, Vectors
 from indexer.errors import IndexCorrupt
 from indexer.history import ResolvedTickets
 from indexer.metadata import Audience
@@ -281,7 +281,7 @@ class _Crash(Exception):
 
 def test_a_crash_while_embedding_keeps_what_was_parsed(small_world: Path, index_dir: Path, parsed: list[str]) -> None:
     class Crashing(FakeEmbedder):
-        def embed(self, texts: object, max_tokens: object = None) -> Vectors:
+        def encode(self, texts: object, max_tokens: object = None) -> Encoded:
             raise _Crash
 
     with pytest.raises(_Crash):

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from indexer.embedding import Vectors
+from indexer.embedding import Encoded
 from service.recent_vectors import RecentVectors
 from tests.conftest import FakeEmbedder
 
@@ -20,9 +20,9 @@ class Counting(FakeEmbedder):
         super().__init__()
         self.asked: list[list[str]] = []
 
-    def embed(self, texts: Sequence[str], max_tokens: int | None = None) -> Vectors:
+    def encode(self, texts: Sequence[str], max_tokens: int | None = None) -> Encoded:
         self.asked.append(list(texts))
-        return super().embed(texts, max_tokens)
+        return super().encode(texts, max_tokens)
 
 
 def test_only_what_is_not_known_is_embedded_and_the_order_is_kept() -> None:
@@ -66,11 +66,11 @@ def test_an_error_is_not_remembered() -> None:
     inner = Counting()
     embedder = RecentVectors(inner)
 
-    def fail(texts: Sequence[str], max_tokens: int | None) -> Vectors:
+    def fail(texts: Sequence[str], max_tokens: int | None) -> Encoded:
         raise RuntimeError("out of memory")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(inner, "embed", fail)
+        patch.setattr(inner, "encode", fail)
         with pytest.raises(RuntimeError):
             embedder.embed(["a"])
     assert np.array_equal(embedder.embed(["a"]), FakeEmbedder().embed(["a"]))

@@ -18,6 +18,8 @@ from indexer.embedding import (
     DEFAULT_MAX_TOKENS,
     DEFAULT_MODEL,
     DEFAULT_WEIGHTS_SHA256,
+    Embedder,
+    Encoded,
     Fingerprint,
     Precision,
     Vectors,
@@ -99,7 +101,7 @@ def _paragraphs(article: Article) -> Iterator[str]:
                 yield text.replace("#", "").replace("<", "").replace("`", "")
 
 
-class StandInEmbedder:
+class StandInEmbedder(Embedder):
     """Vectors of made-up subjects in place of the default model's, under its fingerprint: for indexes to be measured.
 
     What an index costs does not depend on what its vectors mean, and embedding 100,000 passages takes half an hour.
@@ -118,10 +120,11 @@ class StandInEmbedder:
     def count_tokens(self, texts: Sequence[str]) -> list[int]:
         return count_with(self._counter, texts)
 
-    def embed(self, texts: Sequence[str], max_tokens: int | None = None) -> Vectors:
+    def encode(self, texts: Sequence[str], max_tokens: int | None = None) -> Encoded:
         seeds = [zlib.crc32(text.encode()) for text in texts]
         subjects = self._subjects[np.array(seeds, np.int64) % _SUBJECTS]
-        return around(subjects, np.random.default_rng(seeds[0] if seeds else 0))
+        vectors = around(subjects, np.random.default_rng(seeds[0] if seeds else 0))
+        return Encoded(vectors, (np.empty((0, _DIMENSIONS // 8), np.uint8),) * len(texts))
 
 
 def subject_vectors(count: int, dimensions: int) -> Vectors:
