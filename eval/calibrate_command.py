@@ -37,9 +37,9 @@ def calibrate(
 ) -> None:
     """Fit the decision to labelled tickets of your own, choose its threshold by an error budget, and publish it.
 
-    At least 20 tickets, some of them unanswerable (no_answer.jsonl); with few of those, answerable tickets are also
-    asked with their articles left out. The figures are what fitting and choosing like this does on tickets not seen
-    (nested cross-validation), so they may miss the budget. The calibration survives re-indexing; `kb learn` drops it.
+    At least 20 tickets, some of them unanswerable (no_answer.jsonl); answerable ones are also asked with their articles
+    left out. The figures are what fitting and choosing like this does on tickets not seen (nested cross-validation), so
+    they may miss the budget. The calibration survives re-indexing; `kb learn` drops it.
     """
     from rich.console import Console
 

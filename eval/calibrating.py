@@ -29,14 +29,13 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-_PRIOR = 1.0
+_PRIOR = 0.5
 """Strength of the pull to the defaults, in log-likelihood of one ticket a squared standardised weight."""
+_LEFT_OUT = 0.5
+"""What a ticket counts that is asked without its articles."""
 
 _FOLDS = 5
 _FEWEST_TICKETS = 20
-_FEWEST_UNANSWERABLE = 20
-"""With fewer, each answerable ticket is asked once more with its articles treated as not there."""
-
 _NAMES = tuple(field.name for field in fields(Features))
 
 
@@ -85,22 +84,16 @@ class Calibration:
         return {"model": self.model.as_dict(), "made": {**made, "dataset": self.fitted_to, "on": day}}
 
 
-def collect_examples(
-    assistant: Assistant, dataset: Dataset, setup: Setup, progress: Progress, *, leave_out: bool | None = None
-) -> list[Example]:
+def collect_examples(assistant: Assistant, dataset: Dataset, setup: Setup, progress: Progress) -> list[Example]:
     """What the decision sees of every ticket of `dataset`; of one that the assistant refuses, nothing.
 
-    Args:
-        setup: says in whose scope and as of which day each is asked.
-        leave_out: ask each answerable ticket once more with its articles treated as not there; None does so where
-            there are too few unanswerable tickets to learn from.
+    Each answerable ticket is asked once more with its articles treated as not there: an unanswered question of the same
+    product, which few teams have labelled and every help desk gets.
     """
-    if leave_out is None:
-        leave_out = sum(not ticket.answerable for ticket in dataset.tickets) < _FEWEST_UNANSWERABLE
     examples = []
     for number, ticket in enumerate(dataset.tickets, start=1):
         examples.append(_example(assistant, ticket, setup))
-        if leave_out and ticket.answerable:
+        if ticket.answerable:
             examples.append(_example(assistant, ticket, setup, left_out=True))
         progress("asking", number, len(dataset.tickets))
     return examples
@@ -147,20 +140,24 @@ def calibrate(examples: Sequence[Example], trust: float, budget: float, fitted_t
     )
 
 
-def choose_threshold(probabilities: Sequence[float], right: Sequence[float], budget: float) -> float:
+def choose_threshold(probabilities: Floats, right: Floats, budget: float) -> float:
     """The lowest threshold at which at most `budget` of the suggestions are wrong; just above all if there is none.
 
-    Half-way to the next lower probability, so that a ticket a hair less sure than the last good one still counts.
+    How many are wrong is half counted and half expected from the probabilities: of a few dozen tickets the count alone
+    jumps with every one, and overruns the budget (docs/retrieval.md). The threshold lies half-way to the next lower
+    probability, so that a ticket a hair less sure than the last good one still counts.
+
+    Args:
+        probabilities, right: of each ticket, shape (tickets,); `right` is 1 or 0.
     """
-    order = sorted(zip(probabilities, right, strict=True), reverse=True)
-    best, wrong = None, 0.0
-    for number, (probability, is_right) in enumerate(order, start=1):
-        wrong += 1 - is_right
-        is_last = number == len(order) or order[number][0] < probability
-        if is_last and wrong / number <= budget:
-            below = order[number][0] if number < len(order) else 0.0
-            best = (probability + below) / 2
-    return best if best is not None else min(1.0, order[0][0] + 1e-6)
+    import numpy as np
+
+    order = np.argsort(-probabilities, kind="stable")
+    sure = probabilities[order]
+    share = np.cumsum((1.0 - right[order]) + (1.0 - sure)) / (2.0 * np.arange(1, len(sure) + 1))
+    below = np.append(sure[1:], 0.0)
+    good = np.flatnonzero((share <= budget + 1e-12) & (below < sure))
+    return float((sure[good[-1]] + below[good[-1]]) / 2) if len(good) else min(1.0, float(sure[0]) + 1e-6)
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +192,7 @@ def _table_of(examples: Sequence[Example]) -> _Examples:
     return _Examples(
         table=np.array([example.features.as_list() for example in examples]),
         right=right,
-        weight=np.where(asked, 1.0, 0.5),
+        weight=np.where(asked, 1.0, _LEFT_OUT),
         asked=asked,
         folds=(np.cumsum(asked) - 1) % _FOLDS,
     )
@@ -226,9 +223,45 @@ def _decided_without_own(data: _Examples, default: DecisionModel, budget: float)
 
 
 def _with_threshold(data: _Examples, default: DecisionModel, probabilities: Floats, budget: float) -> DecisionModel:
-    """The model fitted to all of `data`, with the threshold that `probabilities` of `_without_own` allow."""
-    threshold = choose_threshold(probabilities[data.asked].tolist(), data.right[data.asked].tolist(), budget)
-    return replace(_fit(data, default), threshold=threshold)
+    """The model fitted to all of `data`, its probabilities meant for tickets as they come, with the threshold.
+
+    Args:
+        probabilities: of `_without_own`. They are too low, as tickets without their articles were learned from too.
+    """
+    logits, right = _logits(probabilities[data.asked]), data.right[data.asked]
+    slope, shift = _recalibrate(logits, right)
+    threshold = choose_threshold(_sigmoid(slope * logits + shift), right, budget)
+    fitted = _fit(data, default)
+    weights = {name: slope * getattr(fitted, name) for name in _NAMES}
+    return replace(fitted, **weights, bias=slope * fitted.bias + shift, threshold=threshold)
+
+
+def _recalibrate(logits: Floats, right: Floats) -> tuple[float, float]:
+    """Slope and shift that make of `logits` what was right (Platt, 1999), the slope drawn to 1."""
+    import numpy as np
+    from scipy.optimize import minimize
+
+    def loss(values: Floats) -> float:
+        total = values[0] * logits + values[1]
+        return float((np.logaddexp(0.0, total) - right * total).sum() + 0.5 * (values[0] - 1.0) ** 2)
+
+    slope, shift = minimize(loss, [1.0, 0.0], bounds=[(0.05, None), (None, None)], method="L-BFGS-B").x
+    return float(slope), float(shift)
+
+
+def _logits(probabilities: Floats) -> Floats:
+    import numpy as np
+
+    sure = np.clip(probabilities, 1e-6, 1.0 - 1e-6)
+    logits: Floats = np.log(sure / (1.0 - sure))
+    return logits
+
+
+def _sigmoid(logits: Floats) -> Floats:
+    import numpy as np
+
+    probabilities: Floats = 1.0 / (1.0 + np.exp(-logits))
+    return probabilities
 
 
 def _probabilities(model: DecisionModel, table: Floats) -> Floats:

@@ -171,7 +171,7 @@ def _ablate_decision(
     assistant = Assistant(index_dir, embedder)
     history = assistant.snapshot.history
     step = _named("decision", progress)
-    measured = collect_examples(assistant, dataset, setup, step, leave_out=True)
+    measured = collect_examples(assistant, dataset, setup, step)
     fitted_on = None
     if calibrate_on:
         fitted_on = collect_examples(assistant, without_shared(calibrate_on, dataset)[0], setup, step)

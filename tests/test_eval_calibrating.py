@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from typer.testing import CliRunner
 
 from eval.calibrating import Example, _table_of, calibrate, choose_threshold
@@ -96,22 +98,39 @@ def test_too_few_tickets_or_of_one_kind() -> None:
         calibrate([e for e in _examples(90) if e.correct], trust=0.0, budget=0.1)
 
 
-@pytest.mark.parametrize(
-    ("budget", "expected"),
-    [
-        (0.0, (0.8 + 0.7) / 2),  # two right ones
-        (0.19, (0.8 + 0.7) / 2),  # the pair at 0.7 comes together: one wrong of four is too many
-        (0.2, (0.4 + 0.2) / 2),  # one wrong of five
-        (1.0, 0.2 / 2),
-    ],
-)
-def test_the_lowest_threshold_within_the_budget(budget: float, expected: float) -> None:
-    probabilities, right = [0.9, 0.8, 0.7, 0.7, 0.4, 0.2], [1.0, 1.0, 0.0, 1.0, 1.0, 0.0]
-    assert choose_threshold(probabilities, right, budget) == pytest.approx(expected)
+def _sure(count: int, wrong: Sequence[int]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Probabilities from 0.99 down to 0.5, and what is right: all but the places `wrong`."""
+    right = np.ones(count)
+    right[list(wrong)] = 0.0
+    return np.linspace(0.99, 0.5, count), right
+
+
+def test_a_larger_budget_never_raises_the_threshold() -> None:
+    probabilities, right = _sure(40, [12, 22, 25, *range(30, 40)])
+    thresholds = [choose_threshold(probabilities, right, budget) for budget in (0.0, 0.02, 0.05, 0.1, 0.2, 0.5)]
+    assert thresholds == sorted(thresholds, reverse=True)
+    assert len(set(thresholds)) > 3
+    assert choose_threshold(probabilities, right, 1.0) == pytest.approx(0.25)  # half-way to nothing
+
+
+def test_tickets_that_are_equally_sure_come_together() -> None:
+    probabilities = np.array([0.9, 0.8, 0.7, 0.7, 0.7, 0.4, 0.2])
+    right = np.array([1.0, 1.0, 1.0, 0.0, 1.0, 1.0, 0.0])
+    between = {0.85, 0.75, 0.55, 0.3, 0.1, 0.9 + 1e-6}
+    for budget in np.linspace(0.0, 1.0, 40):
+        assert any(choose_threshold(probabilities, right, budget) == pytest.approx(place) for place in between)
+
+
+def test_one_unlucky_ticket_does_not_silence_everything() -> None:
+    probabilities, right = _sure(60, range(45, 60))
+    lucky = choose_threshold(probabilities, right, 0.08)
+    right[2] = 0.0  # one of three is wrong there, and one of twelve before the count alone would suggest anything
+    unlucky = choose_threshold(probabilities, right, 0.08)
+    assert lucky < unlucky < probabilities[12]
 
 
 def test_no_threshold_is_good_enough() -> None:
-    assert choose_threshold([0.9, 0.5], [0.0, 1.0], 0.0) > 0.9
+    assert choose_threshold(np.array([0.9, 0.5]), np.array([0.0, 1.0]), 0.0) > 0.9
 
 
 def test_a_published_calibration_decides(small_world: Path, index_dir: Path) -> None:
