@@ -57,6 +57,11 @@ class Spelling:
         """`text` with the misspelt words of its beginning replaced, and all else as it was."""
         return _PLAIN_WORD.sub(self._replacement, text[:_MOST_CHARACTERS]) + text[_MOST_CHARACTERS:]
 
+    def corrections(self, text: str) -> dict[str, str]:
+        """The words that `put_right` replaces, as they are written and as they are read, in their order."""
+        read = {match[0]: self._replacement(match) for match in _PLAIN_WORD.finditer(text[:_MOST_CHARACTERS])}
+        return {written: meant for written, meant in read.items() if written != meant}
+
     def _replacement(self, match: re.Match[str]) -> str:
         word = match[0]
         better = self.correction(word.lower()) if word[1:].islower() else None

@@ -117,6 +117,19 @@ class Suggestion:
 
 
 @dataclass(frozen=True, slots=True)
+class Correction:
+    """A word of the question that was taken for a misspelt one.
+
+    Attributes:
+        written: as it stands there.
+        read_as: as it was read: a word of an article that the caller may see.
+    """
+
+    written: str
+    read_as: str
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """The assistant's answer.
 
@@ -130,6 +143,7 @@ class Answer:
         clarification: one question whose answer would separate the leading articles; None where none would.
         index_version: the index that answered.
         took_ms: time in the assistant, milliseconds.
+        corrections: misspelt words of the question and what they were read as, in their order.
     """
 
     answered: bool
@@ -140,6 +154,7 @@ class Answer:
     clarification: str | None
     index_version: str
     took_ms: float
+    corrections: tuple[Correction, ...]
 
     @property
     def sure_percent(self) -> int:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import starmap
 from pathlib import Path
 
 from indexer.articles import Article
@@ -20,7 +21,7 @@ from indexer.scope import Scope
 from indexer.snapshot import Snapshot, current_version
 from indexer.source import Span
 from indexer.store import ArticleCard
-from service.answers import Answer, Question, Reason, Suggestion
+from service.answers import Answer, Correction, Question, Reason, Suggestion
 from service.clarifying import MOST_OPTIONS, ask_to_separate, leading_rows
 from service.decision import NOTHING, RIVALS, DecisionModel, Features, default_decision, read_decision
 from service.evidence import Ranked, Weights, rank_articles
@@ -121,6 +122,7 @@ class Assistant:
             clarification=ask_to_separate(views.full, [cards[row] for row in leading_rows(ranked, confidence)]),
             index_version=live.engine.snapshot.name,
             took_ms=(time.perf_counter() - started) * 1000,
+            corrections=tuple(starmap(Correction, live.engine.spelling(scope).corrections(views.full).items())),
         )
 
     def rank(self, question: Question, scope: Scope) -> list[tuple[str, float]]:

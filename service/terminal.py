@@ -35,6 +35,9 @@ def print_answer(answer: Answer, console: Console | None = None) -> None:
     """
     console = console or Console(highlight=False)
     print_lines(console, _verdict(answer))
+    if answer.corrections:
+        read = ", ".join(f"“{item.written}” as “{item.read_as}”" for item in answer.corrections)
+        print_lines(console, Text(f"Read {read}", "bright_black"))
     for rank, suggestion in enumerate(answer.suggestions, start=1):
         print_lines(console, Text())
         quoted = suggestion.snippets if answer.answered else suggestion.snippets[: rank == 1]

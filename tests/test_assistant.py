@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from indexer.errors import IndexMismatch, InputError, NotFound
 from indexer.scope import INTERNAL, PUBLIC
-from service.answers import MAX_QUERY_CHARS, Question
+from service.answers import MAX_QUERY_CHARS, Correction, Question
 from service.assistant import Assistant
 from service.queries import read_question, symptom_text
 from tests.conftest import FakeEmbedder, build, write_article
@@ -38,6 +38,14 @@ def test_scope_and_limit(assistant: Assistant) -> None:
     answer = assistant.answer(question, PUBLIC)
     assert len(answer.suggestions) <= 2
     assert all(found.audience == "public" for found in answer.suggestions)
+
+
+def test_what_a_misspelt_word_was_read_as_is_told_from_visible_articles_alone(assistant: Assistant) -> None:
+    asked = Question("Oracle conection fails, gatewya too")
+    told = [Correction("conection", "connection"), Correction("gatewya", "gateway")]
+    assert list(assistant.answer(asked, INTERNAL).corrections) == told
+    assert list(assistant.answer(asked, PUBLIC).corrections) == told[:1], "only an internal article says gateway"
+    assert assistant.answer(Question("Oracle connection fails"), INTERNAL).corrections == ()
 
 
 def test_excluded_articles_are_not_there(assistant: Assistant) -> None:

@@ -109,6 +109,7 @@ EMPTY = {
     "clarification": None,
     "index_version": "v",
     "took_ms": 1.0,
+    "corrections": [],
     "nearest": False,
 }
 

@@ -176,6 +176,12 @@ def test_the_clarifying_question_and_similar_tickets_are_shown(world: World) -> 
         assert "<span>14 similar tickets were solved by this</span>" in page
 
 
+def test_what_misspelt_words_were_read_as_is_shown(public: TestClient) -> None:
+    page = public.post("/results", content="evry reqeust answers 401 invalid_token").text
+    assert "Read “reqeust” as <strong>“request”</strong>." in page
+    assert "read-as" not in public.post("/results", content=SYMPTOM).text
+
+
 def test_on_call_guides_are_offered_to_the_team_only(public: TestClient, engineer: TestClient) -> None:
     assert "Xylophone triage" in engineer.get("/").text
     assert "On call?" not in public.get("/").text

@@ -83,6 +83,7 @@ def _answer(*suggestions: tuple[str, list[Snippet]]) -> Answer:
         clarification=None,
         index_version="v",
         took_ms=1.0,
+        corrections=(),
     )
 
 

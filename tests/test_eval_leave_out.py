@@ -35,7 +35,7 @@ def test_only_answerable_tickets_are_asked_without_their_relevant_articles() -> 
 
     def answer(question: Question, scope: Scope, excluded: frozenset[str] = frozenset()) -> Answer:
         calls.append(excluded)
-        return Answer(False, 0.2, 0.5, (), (), None, "v", 1.0)
+        return Answer(False, 0.2, 0.5, (), (), None, "v", 1.0, ())
 
     outcomes = ask_without_labelled(_assistant(answer), _dataset(), Setup(Path("cache")), lambda *step: None)
     assert calls == [frozenset({"a.md", "b.md"})]

@@ -20,7 +20,7 @@ QUESTION = Question("401 invalid_token")
 
 
 def answer_of(version: str) -> Answer:
-    return Answer(False, 0.1, 0.5, (), (), None, version, 1.0)
+    return Answer(False, 0.1, 0.5, (), (), None, version, 1.0, ())
 
 
 def cached(client: TestClient) -> tuple[float, float]:

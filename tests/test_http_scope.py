@@ -200,7 +200,7 @@ def test_internal_callers_do_see_them(world: World) -> None:
 def test_how_many_tickets_an_article_solved_is_told_to_the_team_only(is_internal: bool) -> None:
     reasons = (Reason("tickets", 0.5, "14 similar tickets were solved by this"), Reason("gist", 0.2, "14 of them"))
     found = Suggestion("KB-1", "a.md", "T", "", "public", None, None, (), 1.0, reasons, ())
-    answer = Answer(True, 0.9, 0.5, (found,), (), None, "v", 1.0)
+    answer = Answer(True, 0.9, 0.5, (found,), (), None, "v", 1.0, ())
     body = AnswerBody.of(answer, lambda _: True, is_internal=is_internal)
     ticket = "14 similar tickets were solved by this" if is_internal else "similar tickets were solved by this"
     assert [reason.detail for reason in body.suggestions[0].reasons] == [ticket, "14 of them"]

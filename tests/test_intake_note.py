@@ -48,7 +48,7 @@ def suggestion(title: str = "Clock skew", path: str = "auth/a.md", audience: str
 
 
 def answer(*suggestions: Suggestion, answered: bool = True) -> Answer:
-    return Answer(answered, 0.83 if answered else 0.12, 0.4, suggestions, (), None, "v1", 3.0)
+    return Answer(answered, 0.83 if answered else 0.12, 0.4, suggestions, (), None, "v1", 3.0, ())
 
 
 NOTHING = Triage((), (), (), (), None, (), None, None, Diagnostics(), "v1")

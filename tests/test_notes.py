@@ -28,14 +28,14 @@ def links_of(markdown: str) -> list[str]:
 
 def test_nobody_is_told_that_an_answer_is_certain() -> None:
     told = {
-        confidence: Answer(True, confidence, 0.5, (), (), None, "v1", 1.0).sure_percent
+        confidence: Answer(True, confidence, 0.5, (), (), None, "v1", 1.0, ()).sure_percent
         for confidence in (0.0, 0.29, 0.994, 0.9999, 1.0)
     }
     assert told == {0.0: 0, 0.29: 29, 0.994: 99, 0.9999: 99, 1.0: 99}
 
 
 def test_a_snippet_cut_within_code_leaves_its_source_a_link() -> None:
-    answer = Answer(True, 0.9, 0.5, (suggestion(CUT), suggestion("Wait.")), (), "Which region?", "v1", 1.0)
+    answer = Answer(True, 0.9, 0.5, (suggestion(CUT), suggestion("Wait.")), (), "Which region?", "v1", 1.0, ())
     note = write_note(answer, lambda citation: "https://kb.example/a")
     assert links_of(note) == ["https://kb.example/a", "https://kb.example/a"]
     assert "   > ```\n   >\n   > — [api/token.md:12-14]" in note
@@ -45,7 +45,7 @@ def test_a_snippet_cut_within_code_leaves_its_source_a_link() -> None:
 
 def test_a_snippet_cut_within_a_list_stays_a_list() -> None:
     cut = "correct it.\n4. Watch the pool.\n5. Withdraw early."
-    answer = Answer(True, 0.9, 0.5, (suggestion(cut),), (), None, "v1", 1.0)
+    answer = Answer(True, 0.9, 0.5, (suggestion(cut),), (), None, "v1", 1.0, ())
     note = write_note(answer, lambda citation: "https://kb.example/a")
     assert "   > correct it.\n   >\n   > 4. Watch the pool.\n   > 5. Withdraw early.\n" in note
     assert '<ol start="4">' in MarkdownIt("commonmark").render(note)

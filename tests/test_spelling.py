@@ -65,6 +65,15 @@ def test_only_plain_words_of_a_text_are_replaced(spelling: Spelling) -> None:
     assert spelling.put_right("密码重置失败了吗 пароль") == "密码重置失败了吗 пароль"
 
 
+def test_what_was_put_right_is_told_in_order_and_once(spelling: Spelling) -> None:
+    assert spelling.corrections("The adress, Pasword and adress are pasword") == {
+        "adress": "address",
+        "Pasword": "Password",
+        "pasword": "password",
+    }
+    assert spelling.corrections("password 401") == {}
+
+
 def test_of_a_long_text_the_beginning_is_put_right(spelling: Spelling) -> None:
     text = "pasword " * 1_000
     assert spelling.put_right(text) == "password " * 250 + "pasword " * 750

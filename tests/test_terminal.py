@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 
 import pytest
@@ -9,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from service.answers import Answer, Citation, Snippet, Suggestion
+from service.answers import Answer, Citation, Correction, Snippet, Suggestion
 from service.terminal import print_answer, print_lines, print_table
 
 COMMAND = "curl --silent --show-error --header 'Authorization: Bearer TOKEN' https://api.example.com/v1/things?page=1"
@@ -22,7 +23,7 @@ def answer() -> Answer:
     suggestion = Suggestion(
         "KB-1", "api/token.md", title, "", "public", None, None, (), 1.0, (), (Snippet(QUOTED, ((0, 3),), cited),)
     )
-    return Answer(True, 0.9, 0.5, (suggestion,), (), "Which of the two is it? " * 9, "v", 1.0)
+    return Answer(True, 0.9, 0.5, (suggestion,), (), "Which of the two is it? " * 9, "v", 1.0, ())
 
 
 def printed(*, is_terminal: bool, width: int = 60) -> list[str]:
@@ -39,6 +40,14 @@ def test_a_file_gets_every_line_whole_and_without_blanks_at_its_end() -> None:
     assert "    ▏" in lines, "the blank line of the quote"
     assert lines == [line.rstrip() for line in lines]
     assert [line for line in lines if line.startswith(" 1  API answers") and line.endswith("another machine")]
+
+
+def test_misspelt_words_are_told() -> None:
+    out = io.StringIO()
+    read = (Correction("tokn", "token"), Correction("Certifcate", "Certificate"))
+    print_answer(dataclasses.replace(answer(), corrections=read), Console(file=out, width=200))
+    assert out.getvalue().splitlines()[1] == "Read “tokn” as “token”, “Certifcate” as “Certificate”"
+    assert not [line for line in printed(is_terminal=False) if line.startswith("Read ")]
 
 
 @pytest.mark.parametrize("width", [30, 60, 200])

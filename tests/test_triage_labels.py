@@ -29,7 +29,7 @@ def answer(*paths: str, answered: bool = True, confidence: float = 0.8) -> Answe
     suggestions = tuple(
         Suggestion("id", path, path, "", "public", None, None, (), 1.0, reasons=(), snippets=()) for path in paths
     )
-    return Answer(answered, confidence, 0.5, suggestions, (), None, "v", 1.0)
+    return Answer(answered, confidence, 0.5, suggestions, (), None, "v", 1.0, ())
 
 
 def labels(given: Answer, *neighbours: ResolvedNeighbour, articles: Mapping[str, Article] = ARTICLES) -> Labels:

@@ -34,7 +34,7 @@ class Shelf:
             )
             for path, score in ((f"{name}.md", score) for name, score in scores.items())
         )  # fmt: skip
-        return Answer(True, 0.9, 0.5, tuple(found), (), None, "v1", 1.0)
+        return Answer(True, 0.9, 0.5, tuple(found), (), None, "v1", 1.0, ())
 
 
 @pytest.fixture

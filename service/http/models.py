@@ -298,5 +298,6 @@ ANSWER_EXAMPLE: dict[str, Any] = {
     "clarification": None,
     "index_version": "20261124T044056553567-46f560ad8a3a",
     "took_ms": 21.4,
+    "corrections": [{"written": "rotaton", "read_as": "rotation"}],
     "nearest": False,
 }
