@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from indexer.embedding import Embedder, Fingerprint, Signs, Vectors, encode_documents
-from indexer.errors import IndexUnwritable
+from indexer.errors import IndexCorrupt, IndexUnwritable
 
 _BATCH = 256
 """Texts embedded between two commits: what a crash can cost, and what progress moves by."""
@@ -43,6 +43,10 @@ class BlobTable:
         if connection is None:
             raise _unwritable(file, "it is damaged again as soon as it is begun")
         self._connection = connection
+
+    @property
+    def file(self) -> Path:
+        return self._file
 
     def close(self) -> None:
         self._connection.close()
@@ -141,9 +145,11 @@ class EmbeddingCache:
         return rows
 
     def read_signs(self, keys: Sequence[bytes]) -> list[Signs]:
-        """The signs of the texts of `keys`, in their order. Raises KeyError if one is missing."""
+        """The signs of the texts of `keys`, in their order. Raises IndexCorrupt if one is missing."""
         size, width = 4 * self._dimensions, (self._dimensions + 7) // 8
         found = {key: value[size:] for key, value in self._table.read(list(dict.fromkeys(keys)))}
+        if not found.keys() >= set(keys):
+            raise IndexCorrupt(f"{self._table.file} was damaged while it was read: run `kb index` again")
         return [np.frombuffer(found[key], np.uint8).reshape(-1, width) for key in keys]
 
     def keep_only(self, keys: Iterable[bytes]) -> None:

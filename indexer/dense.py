@@ -128,6 +128,13 @@ def build_dense(file: Path, vectors: Vectors, kind: IndexType) -> None:
         faiss.write_index(index, faiss.PyCallbackIOWriter(out.write))  # its own writer drops the error of a last write
 
 
+def nearest_by_bits(codes: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.int32]:
+    """In how many bits each of `codes` differs from the nearest of `others`: shape (len(codes),). None is empty."""
+    codes, others = np.ascontiguousarray(codes), np.ascontiguousarray(others)
+    distances: NDArray[np.int32] = _faiss().knn_hamming(codes, others, 1)[0][:, 0]
+    return distances
+
+
 def _kind_of(faiss: Any, index: Any) -> IndexType:
     if isinstance(index, faiss.IndexHNSW):
         return IndexType.HNSW
@@ -142,10 +149,3 @@ def _faiss() -> Any:
     import faiss
 
     return faiss
-
-
-def nearest_by_bits(codes: NDArray[np.uint8], others: NDArray[np.uint8]) -> NDArray[np.int32]:
-    """In how many bits each of `codes` differs from the nearest of `others`: shape (len(codes),). None is empty."""
-    codes, others = np.ascontiguousarray(codes), np.ascontiguousarray(others)
-    distances: NDArray[np.int32] = _faiss().knn_hamming(codes, others, 1)[0][:, 0]
-    return distances

@@ -21,7 +21,7 @@ _ENTRY = re.compile(
 """An item of a list that is nothing but a link, and perhaps the other article's number."""
 _CUE = r"""(?ix:
     for\ (?:more|further|detailed|additional|complete|general|other|details?|info\w{0,10}|instructions|help|steps)\b
-  | (?:please\ )?(?:also\ )?see\b
+  | (?<!you\ )(?<!will\ )(?<!can\ )(?<!should\ )(?<!to\ )(?:please\ )?(?:also\ )?see\b
   | (?:please\ )?refer\ to\b
   | (?:to\ )?learn\ (?:more|how)\b
   | read\ (?:more|about|how)\b

@@ -38,6 +38,8 @@ def test_what_only_points_elsewhere_is_dropped(markdown: str, left: str) -> None
         "Open the [console](c.md) and restart.",
         "You will see it. Open [Settings](s.md) then.",
         "If you see a lock, wait.",
+        "There you see [the lock](l.md) and click it.",
+        "You should see [the list](l.md) of jobs now.",
         "- ![a picture](p.png)",
         "Read receipts go out. Turn them off in [Settings](s.md).",
         "For details ask the team.",

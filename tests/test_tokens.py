@@ -86,7 +86,7 @@ def test_the_cache_keeps_signs_with_their_vectors(tmp_path: Path) -> None:
     keys = [cache.key(text) for text in (texts[1], texts[0], texts[1], texts[2])]
     assert [len(signs) for signs in cache.read_signs(keys)] == [3, 1, 3, 0]
     np.testing.assert_array_equal(cache.read(keys[:2]), embedder.embed(texts[1::-1]))
-    with pytest.raises(KeyError):
+    with pytest.raises(IndexCorrupt, match=r"vectors\.sqlite was damaged while it was read: run `kb index` again"):
         cache.read_signs([b"no such"])
     cache.close()
 
