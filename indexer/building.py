@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,8 @@ from indexer.publishing import Learned, build_folder, lock_index, make_manifest,
 from indexer.snapshot import Manifest, check_files, current_version
 from indexer.tokens import write_tokens
 from indexer.writing import write_texts, write_vectors
+
+_ARTICLES_AT_A_TIME = 64
 
 
 class NothingPublished(KBError):
@@ -236,7 +238,7 @@ def _publish_version(
         progress("writing", 0, steps)
         write_vectors(building, chunks, openings, paths, counts, kind, learned)
         del chunks, openings
-        write_tokens(building, (signs for entry in entries for signs in embeddings.read_signs(entry.vector_keys[:-1])))
+        write_tokens(building, map(embeddings.read_signs, _chunk_keys(entries)))
         write_texts(building, kept.read(entries), lambda done: progress("writing", done, steps))
         embeddings.keep_only(key for entry in entries for key in entry.vector_keys)
         kept.keep_only(entries)  # before it goes live: an error means that nothing was published
@@ -245,6 +247,13 @@ def _publish_version(
         version = publish(index_dir, building, manifest)
     progress("writing", steps, steps)
     return version, embedded
+
+
+def _chunk_keys(entries: Sequence[Entry]) -> Iterator[list[bytes]]:
+    """Where the cache has the chunks of all articles, in their order, of some articles at a time."""
+    for start in range(0, len(entries), _ARTICLES_AT_A_TIME):
+        part = entries[start : start + _ARTICLES_AT_A_TIME]
+        yield [key for entry in part for key in entry.vector_keys[:-1]]
 
 
 def _embed(

@@ -8,7 +8,7 @@ stands for it, as in late interaction (Khattab & Zaharia, "ColBERT", SIGIR 2020)
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,14 +30,14 @@ NO_SIGNS: Signs = np.empty((0, 0), np.uint8)
 Cosines = NDArray[np.float64]
 
 
-def write_tokens(folder: Path, chunks: Iterable[Signs]) -> None:
-    """Write the signs of all chunks' tokens, in row order. Raises OSError."""
-    starts = [0]
+def write_tokens(folder: Path, batches: Iterable[Sequence[Signs]]) -> None:
+    """Write the signs of all chunks' tokens, in row order and any number at a time. Raises OSError."""
+    counts = [0]
     with (folder / TOKENS).open("wb") as out:
-        for signs in chunks:
-            out.write(signs.tobytes())
-            starts.append(starts[-1] + len(signs))
-    save_array(folder / TOKEN_STARTS, np.array(starts, np.int64))
+        for chunks in batches:
+            out.write(b"".join(signs.tobytes() for signs in chunks))
+            counts += map(len, chunks)
+    save_array(folder / TOKEN_STARTS, np.cumsum(counts, dtype=np.int64))
 
 
 class TokenTable:

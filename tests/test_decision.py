@@ -61,7 +61,7 @@ def test_features() -> None:
 def test_lead_tells_what_others_among_the_first_say_better(tmp_path: Path) -> None:
     known, near, far = (np.array([[value] * 8], np.uint8) for value in (0b11110000, 0b11110001, 0b00001111))
     both = np.concatenate([known, far])
-    write_tokens(tmp_path, [both, near, known, known, near, far])
+    write_tokens(tmp_path, [[both, near, known, known, near, far]])
     evidence = _evidence(_signals(6))
     evidence = replace(evidence, tokens=replace(evidence.tokens, signs=both, table=TokenTable(tmp_path, 64)))
 

@@ -27,7 +27,7 @@ def _states(count: int) -> NDArray[np.float64]:
 
 def test_nearness_is_the_cosine_of_the_nearest(tmp_path: Path) -> None:
     states, noise = _states(60), np.random.default_rng(2)
-    write_tokens(tmp_path, [pack_signs(states[:20]), pack_signs(states[20:50]), NO_SIGNS, pack_signs(states[50:])])
+    write_tokens(tmp_path, [[pack_signs(states[:20]), pack_signs(states[20:50])], [NO_SIGNS, pack_signs(states[50:])]])
     table, even = TokenTable(tmp_path, 384), np.ones(2, np.float32)
     assert len(table) == 4
     asked = states[[3, 55]] + 0.3 * noise.normal(size=(2, 384))
@@ -42,7 +42,7 @@ def test_nearness_is_the_cosine_of_the_nearest(tmp_path: Path) -> None:
 
 def test_of_a_long_article_the_nearest_passages_are_read(tmp_path: Path) -> None:
     signs = pack_signs(_states(1500))
-    write_tokens(tmp_path, [signs[:500], signs[500:1000], signs[1000:]])
+    write_tokens(tmp_path, [[signs[:500], signs[500:1000], signs[1000:]]])
     table, asked = TokenTable(tmp_path, 384), signs[[0, 700, 1400]]
     found = table.nearness(asked, 0, np.array([0.9, 0.2, 0.8], np.float32))
     assert (found[0], found[2]) == (1.0, 1.0)
@@ -52,19 +52,19 @@ def test_of_a_long_article_the_nearest_passages_are_read(tmp_path: Path) -> None
 
 def test_a_single_passage_is_read_however_long_it_is(tmp_path: Path) -> None:
     signs = pack_signs(_states(1100))
-    write_tokens(tmp_path, [signs])
+    write_tokens(tmp_path, [[signs]])
     assert TokenTable(tmp_path, 384).nearness(signs[-1:], 0, np.ones(1, np.float32)).tolist() == [1.0]
 
 
 def test_a_table_that_was_cut_short_is_refused(tmp_path: Path) -> None:
-    write_tokens(tmp_path, [np.zeros((3, 8), np.uint8)])
+    write_tokens(tmp_path, [[np.zeros((3, 8), np.uint8)]])
     (tmp_path / TOKENS).write_bytes(b"\0" * 16)
     with pytest.raises(IndexCorrupt, match=r"does not hold 3 tokens: run `kb index` again"):
         TokenTable(tmp_path, 64)
 
 
 def test_no_tokens_at_all(tmp_path: Path) -> None:
-    write_tokens(tmp_path, [np.empty((0, 8), np.uint8)])
+    write_tokens(tmp_path, [[np.empty((0, 8), np.uint8)]])
     assert TokenTable(tmp_path, 64).nearness(np.zeros((2, 8), np.uint8), 0, np.ones(1, np.float32)).tolist() == [0, 0]
 
 
