@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from indexer.engine import ChunkCosines, Evidence, Signals, TokenCosines
+from indexer.errors import IndexCorrupt
 from indexer.tokens import NO_SIGNS, TokenTable, write_tokens
-from service.decision import NOTHING, WITH_TICKETS, DecisionModel, Features, default_decision
+from service.decision import NOTHING, WITH_TICKETS, DecisionModel, Features, default_decision, read_decision
 from service.evidence import Ranked, Weights, exactness, rank_articles, standardise
 
 _NAMES = [field.name for field in fields(Features)]
@@ -149,3 +150,16 @@ def test_standardise() -> None:
     background = np.array([0.0, 2.0], np.float32)
     np.testing.assert_allclose(standardise(np.array([1.0, 2.0, 99.0], np.float32), background), [0.0, 1.0, 8.0])
     np.testing.assert_array_equal(standardise(np.array([3.0], np.float32), np.ones(5, np.float32)), [0.0])
+
+
+def test_a_model_that_was_calibrated_before_there_was_a_feature_decides_as_it_did() -> None:
+    stored = DecisionModel(bias=-1.5, threshold=0.7).as_dict()
+    for name in ("lead", "exact"):
+        del stored[name]
+    model = read_decision({"model": stored})
+    assert model == DecisionModel(bias=-1.5, threshold=0.7, lead=0.0)
+    with pytest.raises(IndexCorrupt, match="kb calibrate"):
+        read_decision({"model": {**stored, "bias": None}})
+    del stored["nearness"]
+    with pytest.raises(IndexCorrupt, match="kb calibrate"):
+        read_decision({"model": stored})
