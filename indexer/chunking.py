@@ -7,12 +7,13 @@ and one that does not is cut at lines, a paragraph at sentences, a sentence at w
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 
 from indexer.articles import Article, Block, Section
 from indexer.comments import hides_comment
-from indexer.pointers import drop_pointers
+from indexer.pointers import find_pointers
 from indexer.sentences import split_lines, split_sentences
 from indexer.source import Span
 
@@ -59,7 +60,7 @@ class Chunk:
     Attributes:
         section: index into the article's sections.
         span: where it stands in the source.
-        embedding_text: what the embedder reads: heading path, then the words (`words_of`).
+        embedding_text: what the embedder reads: heading path, then the words (`Wording`).
     """
 
     section: int
@@ -73,32 +74,42 @@ def chunk_article(article: Article, limits: ChunkLimits, count_tokens: CountToke
     What only points elsewhere is in no chunk, or in one without words of its own there.
     """
     chunks = []
-    words = words_of(article)
+    wording = Wording(article)
     for number, section in enumerate(article.sections):
         if not section.blocks:
             continue
         head, head_tokens = _fit_heading(heading_text(section.heading_path), limits, count_tokens)
         room = limits.max_tokens - _SPECIAL_TOKENS - head_tokens
-        for start, end in _pack(article, section, room, limits.target_tokens, words, count_tokens):
-            source = article.source.text[start:end]
-            if (body := words(source)) or not strip_markup(source):
+        for start, end in _pack(article, section, room, limits.target_tokens, wording, count_tokens):
+            if (body := wording.of(start, end)) or not strip_markup(article.source.text[start:end]):
                 chunks.append(Chunk(number, article.source.span(start, end), f"{head}\n{body}"))
     return chunks
 
 
-def words_of(article: Article) -> Callable[[str], str]:
-    """What makes words of the article's Markdown: without markup, and without what only points elsewhere.
+class Wording:
+    """Makes words of pieces of one article's Markdown: without markup, and without what only points elsewhere.
 
     Of an article that points for the greater part, such as a page of links, pointers are what it says, and stay.
     """
-    text = article.source.text
-    whole = [text[block.start : block.end] for section in article.sections for block in section.blocks]
-    said = sum(len(_without_pointers(block)) for block in whole)
-    return _without_pointers if 2 * said > sum(len(strip_markup(block)) for block in whole) else strip_markup
 
+    def __init__(self, article: Article) -> None:
+        self._text = article.source.text
+        self._pointers = find_pointers(self._text)
+        blocks = [(block.start, block.end) for section in article.sections for block in section.blocks]
+        said = sum(len(self.of(start, end)) for start, end in blocks)
+        if 2 * said <= sum(len(strip_markup(self._text[start:end])) for start, end in blocks):
+            self._pointers = []
 
-def _without_pointers(markdown: str) -> str:
-    return strip_markup(drop_pointers(markdown))
+    def of(self, start: int, end: int) -> str:
+        """The words of the characters `start:end` of the source."""
+        first = bisect_right(self._pointers, (start,))
+        parts, here = [], start
+        for begin, stop in self._pointers[max(0, first - 1) :]:
+            if begin >= end:
+                break
+            parts.append(self._text[here : max(here, begin)])
+            here = max(here, stop)
+        return strip_markup("".join(parts) + self._text[here:end])
 
 
 def strip_markup(markdown: str) -> str:
@@ -122,14 +133,14 @@ def _fit_heading(head: str, limits: ChunkLimits, count_tokens: CountTokens) -> t
 
 
 def _pack(
-    article: Article, section: Section, room: int, target: int, words: Callable[[str], str], count_tokens: CountTokens
+    article: Article, section: Section, room: int, target: int, wording: Wording, count_tokens: CountTokens
 ) -> Iterator[tuple[int, int]]:
     text = article.source.text
     blocks = section.blocks
     # Between two blocks there may be text that is in neither, such as link definitions.
     starts = [blocks[0].start, *(block.end for block in blocks[:-1])]
     between = [strip_markup(text[a : block.start]) for a, block in zip(starts, blocks, strict=True)]
-    counted = count_tokens([*between, *(words(text[block.start : block.end]) for block in blocks)])
+    counted = count_tokens([*between, *(wording.of(block.start, block.end) for block in blocks)])
     gaps, sizes = counted[: len(blocks)], counted[len(blocks) :]
     target = min(room, target)
     start, end, used = -1, -1, 0

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from indexer.articles import Article
-from indexer.chunking import ChunkLimits, CountTokens, chunk_article, strip_markup, words_of
+from indexer.chunking import ChunkLimits, CountTokens, Wording, chunk_article, strip_markup
 from indexer.declared import declared_signatures
 from indexer.signatures import extract_signatures, signature_key
 from indexer.store import CHUNK_DTYPE, article_record, card_of, card_values
@@ -124,10 +124,8 @@ def _article_text(article: Article, body: str) -> ArticleText:
 
 
 def _body_of(article: Article) -> str:
-    words = words_of(article)
-    return "\n".join(
-        words(article.source.text[block.start : block.end]) for section in article.sections for block in section.blocks
-    )
+    wording = Wording(article)
+    return "\n".join(wording.of(block.start, block.end) for section in article.sections for block in section.blocks)
 
 
 def _signatures_of(article: Article, body: str) -> tuple[str, ...]:

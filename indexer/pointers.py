@@ -32,6 +32,15 @@ _PHRASE = re.compile(rf"(?<![^\s(*_])(?:\({_CUE}{_LINK}[^()\n]{{0,80}}\)|{_CUE}{
 """From where it begins to point to the end of that sentence or parenthesis."""
 
 
-def drop_pointers(markdown: str) -> str:
-    """`markdown` without what only points elsewhere. Takes time in proportion to its length."""
-    return _PHRASE.sub("", _ENTRY.sub("", markdown))
+def find_pointers(markdown: str) -> list[tuple[int, int]]:
+    """Where `markdown` only points elsewhere: half-open character ranges, ascending and apart.
+
+    Takes time in proportion to its length.
+    """
+    found: list[tuple[int, int]] = []
+    for start, end in sorted(match.span() for pattern in (_ENTRY, _PHRASE) for match in pattern.finditer(markdown)):
+        if found and start < found[-1][1]:
+            found[-1] = found[-1][0], max(end, found[-1][1])
+        else:
+            found.append((start, end))
+    return found

@@ -13,10 +13,12 @@ import numpy as np
 import pytest
 from hypothesis import settings
 
+from indexer.articles import Article
 from indexer.building import BuildOptions, BuildReport, build_index
-from indexer.chunking import heading_text, words_of
+from indexer.chunking import Wording, heading_text
 from indexer.embedding import Embedder, Encoded, Fingerprint, Precision, Signs, load_embedder
 from indexer.snapshot import Snapshot
+from indexer.source import Span
 
 # A developer's machine looks for new examples each time; a build has to say the same of one commit each time.
 settings.register_profile("kb", deadline=None, max_examples=60, derandomize="CI" in os.environ)
@@ -108,7 +110,13 @@ def chunk_text(snapshot: Snapshot, chunk: int) -> str:
     record = snapshot.chunks[chunk]
     article = snapshot.article(int(record["article"]))
     heading = heading_text(article.sections[int(record["section"])].heading_path)
-    return f"{heading}\n{words_of(article)(article.source.slice(snapshot.chunk_span(chunk)))}"
+    return f"{heading}\n{words_in(article, snapshot.chunk_span(chunk))}"
+
+
+def words_in(article: Article, span: Span) -> str:
+    """What is embedded of a piece of an article."""
+    place = article.source.offset_of_byte
+    return Wording(article).of(place(span.start_byte), place(span.end_byte))
 
 
 @pytest.fixture(autouse=True)

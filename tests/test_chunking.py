@@ -7,10 +7,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from indexer.articles import Article, parse_article
-from indexer.chunking import Chunk, ChunkLimits, chunk_article, heading_text, strip_markup, words_of
+from indexer.chunking import Chunk, ChunkLimits, Wording, chunk_article, heading_text, strip_markup
 from indexer.embedding import Embedder
 from indexer.errors import ArticleError
-from tests.conftest import FakeEmbedder
+from tests.conftest import FakeEmbedder, words_in
 
 COUNT = FakeEmbedder().count_tokens
 SMALL = ChunkLimits(max_tokens=48, target_tokens=20)
@@ -104,7 +104,6 @@ def _hold(text: str, limits: ChunkLimits, embedder: Embedder | FakeEmbedder) -> 
     except ArticleError:
         return
     chunks = chunk_article(article, limits, embedder.count_tokens)
-    words = words_of(article)
     assert chunks
     end = 0
     for chunk in chunks:
@@ -112,18 +111,18 @@ def _hold(text: str, limits: ChunkLimits, embedder: Embedder | FakeEmbedder) -> 
         assert section.span.start_byte <= chunk.span.start_byte < chunk.span.end_byte <= section.span.end_byte
         assert chunk.span.start_byte >= end
         end = chunk.span.end_byte
-        source = article.source.slice(chunk.span)
-        assert chunk.embedding_text == f"{heading_text(section.heading_path)}\n{words(source)}"
+        assert chunk.embedding_text == f"{heading_text(section.heading_path)}\n{words_in(article, chunk.span)}"
     assert max(embedder.count_tokens([chunk.embedding_text for chunk in chunks])) + 2 <= limits.max_tokens
     covered = {i for chunk in chunks for i in range(chunk.span.start_byte, chunk.span.end_byte)}
     for section in article.sections:
         for block in section.blocks:
-            places = range(block.start, block.end)
-            left = "".join(article.source.text[i] for i in places if article.source.byte_of(i) not in covered)
-            assert not words(left)  # what points elsewhere
+            for place in range(block.start, block.end):
+                if article.source.byte_of(place) not in covered:
+                    assert not Wording(article).of(place, place + 1), "only what points elsewhere is in no chunk"
 
 
 @given(PIECES, st.sampled_from([ChunkLimits(48, 20), ChunkLimits(64, 64), ChunkLimits(256, 120)]), st.booleans())
+@example(f"\u2028{'a.b-c_d/e=f;' * 12} A sentence of words. - [Other](other.md)\n", ChunkLimits(48, 20), False)
 def test_chunks_of_any_markdown(text: str, limits: ChunkLimits, mark: bool) -> None:
     _hold(("\ufeff" if mark else "") + text, limits, FakeEmbedder())
 

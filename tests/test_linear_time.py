@@ -43,7 +43,7 @@ _LINES = (
 _READ = """
 import json, sys
 from indexer.chunking import strip_markup
-from indexer.pointers import drop_pointers
+from indexer.pointers import find_pointers
 from indexer.signatures import extract_signatures
 from service.findings import find_details
 from service.queries import symptom_text
@@ -51,7 +51,7 @@ from service.queries import symptom_text
 units, lines = json.load(sys.stdin)
 for unit in units:
     text = (unit * 60_000)[:60_000]
-    for read in (extract_signatures, find_details, strip_markup, symptom_text, drop_pointers):
+    for read in (extract_signatures, find_details, strip_markup, symptom_text, find_pointers):
         print(json.dumps([read.__name__, unit]), flush=True)
         read(text)
     for line in lines:

@@ -3,12 +3,18 @@ from __future__ import annotations
 import pytest
 
 from indexer.articles import parse_article
-from indexer.chunking import ChunkLimits, chunk_article
+from indexer.chunking import ChunkLimits, Wording, chunk_article
 from indexer.derived import derive_article
-from indexer.pointers import drop_pointers
+from indexer.pointers import find_pointers
 from tests.conftest import FakeEmbedder
 
 COUNT = FakeEmbedder().count_tokens
+
+
+def drop_pointers(markdown: str) -> str:
+    for start, end in reversed(find_pointers(markdown)):
+        markdown = markdown[:start] + markdown[end:]
+    return markdown
 
 
 @pytest.mark.parametrize(
@@ -67,3 +73,14 @@ def test_a_page_of_links_is_what_it_lists() -> None:
     chunks = chunk_article(article, ChunkLimits(), COUNT)
     assert "RecordTooLargeException" in chunks[-1].embedding_text
     assert derive_article(article, ChunkLimits(), COUNT).signatures[-1] == "exception: recordtoolargeexception"
+
+
+def test_a_piece_is_read_by_what_stands_around_it() -> None:
+    text = "Open one of these - [Other](other.md), as told. For more information, see [the other](o.md). Then go on."
+    article = parse_article("a.md", f"# T\n\n{text}\n".encode())
+    wording, source = Wording(article), article.source.text
+    entry, phrase = source.index("- [Other"), source.index("For more")
+    assert wording.of(entry, entry + len("- [Other](other.md)")) == "- Other", "no item of a list"
+    assert wording.of(phrase + 4, phrase + 14) == ""
+    assert wording.of(phrase - 9, phrase + 14) == "as told."
+    assert wording.of(phrase + 4, len(source)) == "Then go on."
