@@ -89,6 +89,9 @@ def collect_examples(assistant: Assistant, dataset: Dataset, setup: Setup, progr
 
     Each answerable ticket is asked once more with its articles treated as not there: an unanswered question of the same
     product, which few teams have labelled and every help desk gets.
+
+    Args:
+        setup: says in whose scope and as of which day each is asked.
     """
     examples = []
     for number, ticket in enumerate(dataset.tickets, start=1):
@@ -228,9 +231,12 @@ def _with_threshold(data: _Examples, default: DecisionModel, probabilities: Floa
     Args:
         probabilities: of `_without_own`. They are too low, as tickets without their articles were learned from too.
     """
-    logits, right = _logits(probabilities[data.asked]), data.right[data.asked]
+    import numpy as np
+    from scipy.special import expit, logit
+
+    logits, right = logit(np.clip(probabilities[data.asked], 1e-6, 1.0 - 1e-6)), data.right[data.asked]
     slope, shift = _recalibrate(logits, right)
-    threshold = choose_threshold(_sigmoid(slope * logits + shift), right, budget)
+    threshold = choose_threshold(expit(slope * logits + shift), right, budget)
     fitted = _fit(data, default)
     weights = {name: slope * getattr(fitted, name) for name in _NAMES}
     return replace(fitted, **weights, bias=slope * fitted.bias + shift, threshold=threshold)
@@ -247,21 +253,6 @@ def _recalibrate(logits: Floats, right: Floats) -> tuple[float, float]:
 
     slope, shift = minimize(loss, [1.0, 0.0], bounds=[(0.05, None), (None, None)], method="L-BFGS-B").x
     return float(slope), float(shift)
-
-
-def _logits(probabilities: Floats) -> Floats:
-    import numpy as np
-
-    sure = np.clip(probabilities, 1e-6, 1.0 - 1e-6)
-    logits: Floats = np.log(sure / (1.0 - sure))
-    return logits
-
-
-def _sigmoid(logits: Floats) -> Floats:
-    import numpy as np
-
-    probabilities: Floats = 1.0 / (1.0 + np.exp(-logits))
-    return probabilities
 
 
 def _probabilities(model: DecisionModel, table: Floats) -> Floats:

@@ -34,7 +34,7 @@ class BlobTable:
     """
 
     def __init__(self, file: Path, table: str) -> None:
-        self._table, self._file = table, file
+        self._table, self.file = table, file
         connection = _open_sound(file, table)
         if connection is None:
             for leftover in (file, file.with_name(f"{file.name}-wal"), file.with_name(f"{file.name}-shm")):
@@ -43,10 +43,6 @@ class BlobTable:
         if connection is None:
             raise _unwritable(file, "it is damaged again as soon as it is begun")
         self._connection = connection
-
-    @property
-    def file(self) -> Path:
-        return self._file
 
     def close(self) -> None:
         self._connection.close()
@@ -93,7 +89,7 @@ class BlobTable:
         try:
             yield
         except sqlite3.Error as error:
-            raise _unwritable(self._file, error) from error
+            raise _unwritable(self.file, error) from error
 
 
 class EmbeddingCache:

@@ -68,13 +68,18 @@ class Chunk:
     embedding_text: str
 
 
-def chunk_article(article: Article, limits: ChunkLimits, count_tokens: CountTokens) -> list[Chunk]:
+def chunk_article(
+    article: Article, limits: ChunkLimits, count_tokens: CountTokens, wording: Wording | None = None
+) -> list[Chunk]:
     """The chunks of `article`, in reading order. At least one, since no article is of headings alone.
 
-    What only points elsewhere is in no chunk, or in one without words of its own there.
+    A piece that only points elsewhere is no chunk; within another it is in the span and not in the text.
+
+    Args:
+        wording: that of `article`, where there is one already.
     """
     chunks = []
-    wording = Wording(article)
+    wording = wording or Wording(article)
     for number, section in enumerate(article.sections):
         if not section.blocks:
             continue

@@ -44,8 +44,9 @@ class Derived:
 
 def derive_article(article: Article, limits: ChunkLimits, count_tokens: CountTokens) -> Derived:
     """Everything of `article` that an index version holds."""
-    chunks = chunk_article(article, limits, count_tokens)
-    body = _body_of(article)
+    wording = Wording(article)
+    chunks = chunk_article(article, limits, count_tokens, wording)
+    body = _body_of(article, wording)
     rows = [
         (0, item.section, item.span.start_line, item.span.end_line, item.span.start_byte, item.span.end_byte)
         for item in chunks
@@ -123,8 +124,7 @@ def _article_text(article: Article, body: str) -> ArticleText:
     )
 
 
-def _body_of(article: Article) -> str:
-    wording = Wording(article)
+def _body_of(article: Article, wording: Wording) -> str:
     return "\n".join(wording.of(block.start, block.end) for section in article.sections for block in section.blocks)
 
 

@@ -166,9 +166,9 @@ def read_decision(values: Mapping[str, Any]) -> DecisionModel:
         IndexCorrupt: a value is missing or of the wrong kind.
     """
     try:
-        model = values["model"]
+        model = {**_UNKNOWN_BEFORE, **values["model"]}
         names = {field.name for field in fields(DecisionModel)} - {"uses_tickets"}
-        weights = {name: float({**_UNKNOWN_BEFORE, **model}[name]) for name in names}
+        weights = {name: float(model[name]) for name in names}
         return DecisionModel(**weights, uses_tickets=bool(model["uses_tickets"]))
     except (KeyError, TypeError, ValueError) as error:
         raise IndexCorrupt("the calibrated decision cannot be read: run `kb calibrate` again") from error

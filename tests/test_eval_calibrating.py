@@ -121,12 +121,17 @@ def test_tickets_that_are_equally_sure_come_together() -> None:
         assert any(choose_threshold(probabilities, right, budget) == pytest.approx(place) for place in between)
 
 
-def test_one_unlucky_ticket_does_not_silence_everything() -> None:
-    probabilities, right = _sure(60, range(45, 60))
-    lucky = choose_threshold(probabilities, right, 0.08)
-    right[2] = 0.0  # one of three is wrong there, and one of twelve before the count alone would suggest anything
-    unlucky = choose_threshold(probabilities, right, 0.08)
-    assert lucky < unlucky < probabilities[12]
+@pytest.mark.parametrize(
+    ("right", "budget", "expected"),
+    [
+        ([1.0, 1.0], 0.06, 0.75),  # (0 + 0.1) / 2 wrong of the first, (0.1 + 0.4) / 4 of both
+        ([1.0, 1.0], 0.13, 0.3),
+        ([1.0, 0.0], 0.13, 0.75),  # (0.1 + 1.4) / 4 of both
+        ([0.0, 1.0], 0.38, 0.3),  # (1 + 0.1) / 2 of the first, (1.1 + 0.4) / 4 of both
+    ],
+)
+def test_wrong_ones_are_half_counted_and_half_expected(right: list[float], budget: float, expected: float) -> None:
+    assert choose_threshold(np.array([0.9, 0.6]), np.array(right), budget) == pytest.approx(expected)
 
 
 def test_no_threshold_is_good_enough() -> None:

@@ -72,6 +72,7 @@ def test_an_index_holds_every_passages_tokens_but_those_of_openings(small_world:
     build(small_world, index_dir)
     snapshot = Snapshot.open(index_dir)
     assert snapshot.tokens is not None
+    assert len(snapshot.tokens) == len(snapshot.chunks)
     for card in snapshot.store.cards:
         title = FakeEmbedder().encode([card.title]).signs[0]
         found = snapshot.tokens.nearness(title, card.first_chunk, np.ones(card.chunk_count, np.float32))
